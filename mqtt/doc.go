@@ -1,0 +1,7 @@
+// Package mqtt is the vocabulary every other package speaks: protocol
+// versions, qualities of service, packet identifiers, reason codes, messages
+// and the limits one end announces to the other.
+//
+// It holds no state, does no I/O and imports nothing of midge. It compiles
+// with TinyGo and nothing in it allocates unless its comment says so.
+package mqtt
