@@ -1,0 +1,214 @@
+package flow
+
+import "github.com/midgemq/midge/mqtt"
+
+// An Arrival is what Inbound makes of a QoS 1 or 2 PUBLISH.
+type Arrival uint8
+
+const (
+	Fresh     Arrival = iota // a new message: deliver it, then Ack
+	Duplicate                // a QoS 2 message already owned: Ack again, deliver nothing
+	Clash                    // a QoS 1 message under the identifier of an open QoS 2 exchange
+	Excess                   // the peer ran over the Receive Maximum it was told
+)
+
+// A Receipt is one acknowledgement, PUBACK or PUBREC by QoS, ready to be sent.
+type Receipt struct {
+	ID   mqtt.PacketID
+	QoS  mqtt.QoS
+	Code mqtt.ReasonCode
+}
+
+// Inbound is the window of messages the peer sent: which are not acknowledged
+// yet, and which QoS 2 identifiers are held until PUBREL.
+// The zero value is unusable; call Init.
+type Inbound struct {
+	due   []arrived // ring of messages not acknowledged yet, in order of arrival
+	head  int
+	n     int
+	held  []holding // QoS 2 identifiers owned, PUBREL outstanding
+	limit int       // the Receive Maximum this end announced
+	open  int       // messages of this connection that count against limit
+}
+
+type arrived struct {
+	Receipt
+	ready bool
+}
+
+type holding struct {
+	id  mqtt.PacketID
+	now bool // its PUBLISH came on this connection, so it counts against limit
+}
+
+// Init sets the Receive Maximum this end enforces, [1, 65535].
+func (in *Inbound) Init(receiveMaximum int) {
+	*in = Inbound{limit: receiveMaximum}
+}
+
+// InitFixed is Init with all memory taken at once: nothing is allocated later.
+func (in *Inbound) InitFixed(receiveMaximum int) {
+	*in = Inbound{
+		limit: receiveMaximum,
+		due:   make([]arrived, receiveMaximum),
+		held:  make([]holding, 0, receiveMaximum),
+	}
+}
+
+// Resume begins a connection. Held QoS 2 identifiers stay; what was not
+// acknowledged at QoS 1 is forgotten, since the peer sends it again.
+func (in *Inbound) Resume() {
+	in.head, in.n, in.open = 0, 0, 0
+	for i := range in.held {
+		in.held[i].now = false
+	}
+}
+
+// Reset forgets everything, as when the session ends.
+func (in *Inbound) Reset() { in.head, in.n, in.open, in.held = 0, 0, 0, in.held[:0] }
+
+// Publish takes the identifier of an arriving message.
+func (in *Inbound) Publish(q mqtt.QoS, id mqtt.PacketID) Arrival {
+	h := in.find(id)
+	if h >= 0 && q != mqtt.ExactlyOnce {
+		return Clash
+	}
+	if h < 0 || !in.held[h].now {
+		// [MQTT-3.3.4-7, 5.0] counts the PUBLISH packets of this connection.
+		if in.open >= in.limit {
+			return Excess
+		}
+		in.open++
+	}
+	if h >= 0 {
+		// [MQTT-4.3.3-10, 5.0] [MQTT-4.3.3-2, 3.1.1]
+		in.held[h].now = true
+		if !in.awaits(id) {
+			in.arrive(q, id)
+		}
+		return Duplicate
+	}
+	if q == mqtt.ExactlyOnce {
+		if len(in.held) >= in.limit {
+			in.forgetOldest()
+		}
+		in.held = append(in.held, holding{id, true})
+	}
+	in.arrive(q, id)
+	return Fresh
+}
+
+// Ack marks a message as dealt with. Its receipt comes out of Next once all
+// before it are marked too.
+func (in *Inbound) Ack(id mqtt.PacketID, code mqtt.ReasonCode) {
+	for i := range in.n {
+		a := &in.due[(in.head+i)%len(in.due)]
+		if a.ID == id && !a.ready {
+			a.ready, a.Code = true, code
+			return
+		}
+	}
+}
+
+// Next returns the next acknowledgement to send, in the order the messages
+// came in [MQTT-4.6.0-2] [MQTT-4.6.0-3].
+func (in *Inbound) Next() (r Receipt, ok bool) {
+	if in.n == 0 || !in.due[in.head].ready {
+		return r, false
+	}
+	r = in.due[in.head].Receipt
+	in.head = (in.head + 1) % len(in.due)
+	in.n--
+	switch {
+	case r.QoS == mqtt.AtLeastOnce:
+		in.open--
+	case r.Code.Failed():
+		// [MQTT-4.3.3-9, 5.0] a refused identifier is free again.
+		in.drop(in.find(r.ID))
+	}
+	return r, true
+}
+
+// Pubrel ends a QoS 2 exchange: PUBCOMP is due. It reports false for an
+// identifier that is not held.
+func (in *Inbound) Pubrel(id mqtt.PacketID) bool {
+	h := in.find(id)
+	if h < 0 {
+		return false
+	}
+	in.drop(h)
+	return true
+}
+
+// Holds reports whether id names an open QoS 2 exchange.
+func (in *Inbound) Holds(id mqtt.PacketID) bool { return in.find(id) >= 0 }
+
+// Held calls yield for every held QoS 2 identifier.
+func (in *Inbound) Held(yield func(mqtt.PacketID) bool) {
+	for _, h := range in.held {
+		if !yield(h.id) {
+			return
+		}
+	}
+}
+
+// Restore puts back an identifier a store remembered.
+func (in *Inbound) Restore(id mqtt.PacketID) {
+	if in.find(id) < 0 {
+		in.held = append(in.held, holding{id: id})
+	}
+}
+
+// awaits reports whether a message with id is not acknowledged yet; one
+// acknowledgement then answers its repeats too, and due stays bounded.
+func (in *Inbound) awaits(id mqtt.PacketID) bool {
+	for i := range in.n {
+		if in.due[(in.head+i)%len(in.due)].ID == id {
+			return true
+		}
+	}
+	return false
+}
+
+func (in *Inbound) arrive(q mqtt.QoS, id mqtt.PacketID) {
+	if in.n == len(in.due) {
+		bigger := make([]arrived, max(4, 2*len(in.due)))
+		for i := range in.n {
+			bigger[i] = in.due[(in.head+i)%len(in.due)]
+		}
+		in.due, in.head = bigger, 0
+	}
+	in.due[(in.head+in.n)%len(in.due)] = arrived{Receipt: Receipt{ID: id, QoS: q}}
+	in.n++
+}
+
+func (in *Inbound) find(id mqtt.PacketID) int {
+	for i, h := range in.held {
+		if h.id == id {
+			return i
+		}
+	}
+	return -1
+}
+
+func (in *Inbound) drop(h int) {
+	if h < 0 {
+		return
+	}
+	if in.held[h].now {
+		in.open--
+	}
+	in.held = append(in.held[:h], in.held[h+1:]...)
+}
+
+// forgetOldest keeps held within limit. Only identifiers of earlier
+// connections can be surplus: those of this one are below the limit, and a
+// peer that still knew the others would have sent them again first.
+func (in *Inbound) forgetOldest() {
+	for i, h := range in.held {
+		if !h.now {
+			in.drop(i)
+			return
+		}
+	}
+}
