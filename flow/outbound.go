@@ -79,6 +79,9 @@ func (o *Outbound[T]) Ready() bool {
 	return o.quota > 0 && o.live < o.limit && o.resend == 0
 }
 
+// Pending reports whether Resend still has work, now or once quota allows.
+func (o *Outbound[T]) Pending() bool { return o.resend > 0 }
+
 // Len returns the number of open exchanges.
 func (o *Outbound[T]) Len() int { return o.live }
 

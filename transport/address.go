@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -17,7 +18,9 @@ type address struct {
 	kind Kind
 	name string // host without port, "" for all interfaces or unix
 	host string // host:port to bind or dial; the file for unix
-	path string // ws and wss: the path of the request, the query included
+
+	authority string // ws and wss: host and port as the URL had them
+	path      string // ws and wss: the path of the request, the query included
 }
 
 var schemes = map[string]struct {
@@ -66,7 +69,7 @@ func parseAddress(s string) (address, error) {
 	if u.Opaque != "" || u.Host == "" {
 		return address{}, errURL(s, "want scheme://host:port")
 	}
-	a := address{kind: scheme.kind, name: u.Hostname(), path: u.RequestURI()}
+	a := address{kind: scheme.kind, name: u.Hostname(), authority: u.Host, path: u.RequestURI()}
 	port := u.Port()
 	if port == "" {
 		port = scheme.port
@@ -87,9 +90,27 @@ func parseAddress(s string) (address, error) {
 
 // wrapper checks opts and returns what turns a bound listener into ours.
 func (a address) wrapper(opts Options) (func(net.Listener) Listener, error) {
-	switch a.kind {
-	case TCP, Unix:
-		return func(ln net.Listener) Listener { return newStreamListener(ln, a.kind, opts) }, nil
+	var config *tls.Config
+	if a.kind == TLS || a.kind == WSS {
+		var err error
+		if config, err = opts.TLS.Config(); err != nil {
+			return nil, err
+		}
 	}
-	return nil, fmt.Errorf("no listener for %s", a.kind)
+	switch a.kind {
+	case TLS:
+		return func(ln net.Listener) Listener { return newTLSListener(ln, config, opts) }, nil
+	case WS, WSS:
+		if err := opts.WebSocket.validate(); err != nil {
+			return nil, err
+		}
+		if strings.Contains(a.path, "?") {
+			return nil, errors.New("a listener's path has no query")
+		}
+		if config != nil {
+			config = overHTTP(config)
+		}
+		return func(ln net.Listener) Listener { return newWSListener(ln, a, config, opts) }, nil
+	}
+	return func(ln net.Listener) Listener { return newStreamListener(ln, a.kind, opts) }, nil
 }

@@ -2,12 +2,25 @@ package transport
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"net"
+	"net/http"
 )
 
 // DialOptions shape a connection this end opens. The zero value is fine.
 type DialOptions struct {
+	// TLS is for tls and wss; nil: the system's roots, TLS 1.2 or later, the
+	// URL's host as server name and ALPN "mqtt". An empty ServerName and nil
+	// NextProtos are filled in the same way.
+	TLS *tls.Config
+
+	// Subprotocols are offered over ws and wss, best first; nil: "mqtt".
+	Subprotocols []string
+
+	// Header adds to the WebSocket request: cookies, tokens, an Origin.
+	Header http.Header
+
 	// NetDial opens the socket, in place of net.Dialer: a proxy, another
 	// network, a pipe. network is "tcp" or "unix".
 	NetDial func(ctx context.Context, network, address string) (net.Conn, error)
@@ -46,8 +59,20 @@ func Dial(ctx context.Context, url string, opts DialOptions) (Conn, error) {
 
 func (a address) clientHandshake(ctx context.Context, raw net.Conn, opts DialOptions) (Conn, error) {
 	switch a.kind {
-	case TCP, Unix:
-		return &streamConn{raw, a.kind}, nil
+	case TLS:
+		c, err := clientTLS(ctx, raw, opts.TLS, a.name, ALPN)
+		if err != nil {
+			return nil, err
+		}
+		return &tlsConn{c}, nil
+	case WS:
+		return a.dialWS(ctx, raw, opts)
+	case WSS:
+		c, err := clientTLS(ctx, raw, opts.TLS, a.name, "http/1.1")
+		if err != nil {
+			return nil, err
+		}
+		return a.dialWS(ctx, c, opts)
 	}
-	return nil, fmt.Errorf("no dialer for %s", a.kind)
+	return &streamConn{raw, a.kind}, nil
 }

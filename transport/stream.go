@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"net"
+	"path"
 )
 
 // A streamListener serves TCP and unix sockets as they come.
@@ -24,7 +25,12 @@ func (l *streamListener) Accept() (Conn, error) {
 	return &streamConn{c, l.kind}, nil
 }
 
-func (l *streamListener) String() string { return string(l.kind) + "://" + l.Addr().String() }
+func (l *streamListener) String() string {
+	if file := l.Addr().String(); l.kind == Unix && !path.IsAbs(file) {
+		return "unix:" + file
+	}
+	return string(l.kind) + "://" + l.Addr().String()
+}
 
 // A streamConn is a socket that needs nothing added.
 type streamConn struct {

@@ -65,6 +65,11 @@ type Listener interface {
 
 // Options shape a listener. The zero value listens with the defaults named.
 type Options struct {
+	// TLS is required for tls and wss, and ignored otherwise.
+	TLS *ServerTLS
+
+	// WebSocket is for ws and wss.
+	WebSocket WebSocket
 
 	// UnixMode is the socket file's permission bits; 0: as the umask leaves it.
 	UnixMode fs.FileMode

@@ -1,0 +1,304 @@
+package midge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/midgemq/midge/internal/index"
+	"github.com/midgemq/midge/mqtt"
+	"github.com/midgemq/midge/topic"
+	"github.com/midgemq/midge/transport"
+)
+
+// ErrClosed is returned by the methods of a broker that has been closed.
+var ErrClosed = errors.New("midge: broker closed")
+
+// A Broker is an MQTT server. Its methods may be called from any goroutine,
+// hooks and handlers included, except Close and DisconnectAll, which wait for
+// connections and so must not be called from a hook.
+type Broker struct {
+	// Immutable.
+	set    *settings
+	log    *slog.Logger
+	ctx    context.Context // ends with the broker
+	cancel context.CancelFunc
+	epoch  time.Time
+
+	// Concurrent by themselves.
+	index    *index.Tree[*subscription]
+	retained *index.Retained[*message]
+	shares   shares
+	routers  sync.Pool // of *routeCache, for messages from inside
+	count    counters
+	sequence atomic.Uint64
+	work     sync.WaitGroup // goroutines of the broker's own, connections included
+
+	mu        sync.Mutex
+	sessions  map[string]*session           // guarded by mu
+	owners    map[*session]*conn            // guarded by mu: who is in charge, or still leaving
+	conns     map[*conn]struct{}            // guarded by mu
+	locals    map[*localClient]struct{}     // guarded by mu
+	listeners map[transport.Listener]string // guarded by mu, with their URLs
+	closed    bool                          // guarded by mu
+}
+
+// counters are what $SYS shows and nobody's connection counts.
+type counters struct {
+	connects, refused, denied     atomic.Uint64
+	dropped, stalled, expired     atomic.Uint64
+	subscriptions, shared         atomic.Int64
+	peak                          atomic.Int64
+	bytesIn, bytesOut             atomic.Uint64 // of connections that are gone
+	packetsIn, packetsOut         atomic.Uint64
+	messagesIn, messagesOut       atomic.Uint64
+	publishedHere, deliveredLocal atomic.Uint64
+}
+
+// New checks cfg and binds its listeners. The broker serves from then on,
+// until Close. An error names every field that is out of range, or the
+// address that could not be bound; nothing is left open then.
+func New(cfg Config) (*Broker, error) {
+	set, err := cfg.resolve()
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	b := &Broker{
+		set: set, log: set.Logger, ctx: ctx, cancel: cancel, epoch: time.Now(),
+		index:     index.NewTree[*subscription](),
+		retained:  index.NewRetained[*message](),
+		routers:   sync.Pool{New: func() any { return new(routeCache) }},
+		sessions:  map[string]*session{},
+		owners:    map[*session]*conn{},
+		conns:     map[*conn]struct{}{},
+		locals:    map[*localClient]struct{}{},
+		listeners: map[transport.Listener]string{},
+	}
+	for _, l := range set.Listeners {
+		if l.Options.OnError == nil {
+			l.Options.OnError = func(err error) { b.log.Info("listener", "url", l.URL, "error", err) }
+		}
+		ln, err := transport.Listen(ctx, l.URL, l.Options)
+		if err == nil {
+			err = b.Serve(ln)
+		}
+		if err != nil {
+			b.Close()
+			return nil, err
+		}
+	}
+	b.work.Go(b.housekeep)
+	return b, nil
+}
+
+// Run serves cfg in the calling goroutine until ctx ends, then closes the
+// broker in good order and returns nil. It returns at once with an error that
+// keeps the broker from starting.
+func Run(ctx context.Context, cfg Config) error {
+	b, err := New(cfg)
+	if err != nil {
+		return err
+	}
+	<-ctx.Done()
+	return b.Close()
+}
+
+// Serve accepts connections from ln too, in the background, and closes ln
+// when the broker closes.
+func (b *Broker) Serve(ln transport.Listener) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed {
+		ln.Close()
+		return ErrClosed
+	}
+	b.listeners[ln] = ln.String()
+	b.work.Go(func() { b.acceptFrom(ln) })
+	return nil
+}
+
+func (b *Broker) acceptFrom(ln transport.Listener) {
+	for {
+		nc, err := ln.Accept()
+		if err != nil {
+			if !errors.Is(err, net.ErrClosed) {
+				b.log.Error("listener failed", "url", ln.String(), "error", err)
+			}
+			return
+		}
+		b.start(nc, ln.String())
+	}
+}
+
+// start serves one connection in a goroutine of its own.
+func (b *Broker) start(nc transport.Conn, url string) {
+	b.mu.Lock()
+	full := b.set.MaxConnections > 0 && len(b.conns) >= b.set.MaxConnections
+	if b.closed || full {
+		b.mu.Unlock()
+		nc.Close()
+		if full {
+			b.count.refused.Add(1)
+			b.log.Warn("connection refused: limit reached", "remote", nc.RemoteAddr(), "limit", b.set.MaxConnections)
+		}
+		return
+	}
+	c := newConn(b, nc, url)
+	b.conns[c] = struct{}{}
+	b.mu.Unlock()
+	b.work.Go(c.serve)
+}
+
+// Addrs returns where the broker listens, as URLs with the ports in force.
+func (b *Broker) Addrs() []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	urls := make([]string, 0, len(b.listeners))
+	for _, u := range b.listeners {
+		urls = append(urls, u)
+	}
+	return urls
+}
+
+// Close ends the broker: listeners close, wills are said, 5.0 clients are
+// told with DISCONNECT 0x8B, every connection is closed, every handler and
+// hook returns. It waits for all of that; a hook that ignores its context
+// delays it.
+func (b *Broker) Close() error {
+	b.mu.Lock()
+	if b.closed {
+		b.mu.Unlock()
+		b.work.Wait()
+		return nil
+	}
+	b.closed = true
+	var err error
+	for ln := range b.listeners {
+		err = errors.Join(err, ln.Close())
+	}
+	b.mu.Unlock()
+
+	b.dismiss(mqtt.ServerShuttingDown)
+	b.sayParkedWills()
+	b.cancel()
+	b.mu.Lock()
+	for l := range b.locals {
+		l.close()
+	}
+	sessions := b.sessions
+	b.sessions = map[string]*session{}
+	b.mu.Unlock()
+	for _, s := range sessions {
+		s.mu.Lock()
+		s.stopTimersLocked()
+		s.mu.Unlock()
+	}
+	b.work.Wait()
+	return err
+}
+
+// DisconnectAll closes every connection and publishes the wills, as if the
+// network had failed; 5.0 clients are told "administrative action". It waits
+// until they are gone.
+func (b *Broker) DisconnectAll() { b.dismiss(mqtt.AdministrativeAction) }
+
+// dismiss says the wills of the connected while all can still hear them, then
+// ends every connection and waits.
+func (b *Broker) dismiss(code mqtt.ReasonCode) {
+	all := b.snapshot()
+	if code == mqtt.ServerShuttingDown {
+		for _, c := range all {
+			if w := c.will.Swap(nil); w != nil {
+				b.publishWill(w)
+			}
+		}
+	}
+	for _, c := range all {
+		c.kick(code, "")
+	}
+	for _, c := range all {
+		<-c.done
+	}
+}
+
+// Disconnect closes the connection of one client with code, as an
+// administrator would; its will is published. It reports whether the client
+// was connected.
+func (b *Broker) Disconnect(clientID string, code mqtt.ReasonCode) bool {
+	b.mu.Lock()
+	c := b.owners[b.sessions[clientID]]
+	b.mu.Unlock()
+	if c == nil {
+		return false
+	}
+	c.kick(code, "")
+	return true
+}
+
+// Clients lists who is connected, in no order.
+func (b *Broker) Clients() []ClientStats {
+	b.mu.Lock()
+	online := make([]*conn, 0, len(b.owners))
+	for _, c := range b.owners {
+		online = append(online, c)
+	}
+	b.mu.Unlock()
+	list := make([]ClientStats, len(online))
+	for i, c := range online {
+		list[i] = c.describe()
+	}
+	return list
+}
+
+func (c *conn) describe() ClientStats {
+	st := ClientStats{
+		ClientInfo: c.info,
+		BytesIn:    c.stats.bytesIn.Load(), BytesOut: c.stats.bytesOut.Load(),
+		PacketsIn: c.stats.packetsIn.Load(), PacketsOut: c.stats.packetsOut.Load(),
+		MessagesIn: c.stats.messagesIn.Load(), MessagesOut: c.stats.messagesOut.Load(),
+		Dropped: c.stats.dropped.Load(),
+	}
+	s := c.session
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st.Queued, st.Inflight, st.Subscriptions = s.queue.n, s.out.Len(), len(s.subs)
+	return st
+}
+
+// Publish sends m to everyone subscribed, as a client would. It returns when
+// m is in every subscriber's hands or queue; it waits for no network. Topics
+// that begin with $ are allowed here. m.Payload is copied.
+func (b *Broker) Publish(m mqtt.Message) error {
+	if err := topic.CheckName(m.Topic); err != nil {
+		return fmt.Errorf("midge: publish %q: %w", m.Topic, err)
+	}
+	if !m.QoS.Valid() {
+		return fmt.Errorf("midge: publish %q: QoS %d", m.Topic, m.QoS)
+	}
+	if b.ctx.Err() != nil {
+		return ErrClosed
+	}
+	b.count.publishedHere.Add(1)
+	b.publishKept(fromPublic(&m, time.Now().UnixNano()))
+	return nil
+}
+
+// since is a point in time as links count it.
+func (b *Broker) since(t time.Time) time.Duration { return t.Sub(b.epoch) }
+
+// snapshot is every connection, with or without a session.
+func (b *Broker) snapshot() []*conn {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	all := make([]*conn, 0, len(b.conns))
+	for c := range b.conns {
+		all = append(all, c)
+	}
+	return all
+}

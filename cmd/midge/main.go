@@ -1,0 +1,90 @@
+// Command midge is an MQTT broker and its tools in one binary.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+)
+
+// Exit codes, the same for every command.
+const (
+	exitOK     = 0
+	exitFailed = 1 // the work itself went wrong
+	exitUsage  = 2 // the command line did
+)
+
+// A command is one word of the binary.
+type command struct {
+	name  string
+	brief string
+	run   func(ctx context.Context, args []string, out, errs io.Writer) error
+}
+
+func commands() []command {
+	return []command{
+		{"serve", "run the broker (what midge does without a command)", serve},
+		{"conform", "test any MQTT broker against the standards", conformCmd},
+		{"version", "print the version", version},
+	}
+}
+
+// errUsage is a command line that makes no sense; its text has been printed.
+var errUsage = errors.New("usage")
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// run picks the command and turns its outcome into an exit code.
+func run(ctx context.Context, args []string, out, errs io.Writer) int {
+	name, rest := "serve", args
+	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
+		name, rest = args[0], args[1:]
+	} else if len(args) > 0 && (args[0] == "-h" || args[0] == "--help" || args[0] == "-help") {
+		name = "help"
+	}
+	if name == "help" {
+		help(out)
+		return exitOK
+	}
+	for _, c := range commands() {
+		if c.name != name {
+			continue
+		}
+		switch err := c.run(ctx, rest, out, errs); {
+		case err == nil:
+			return exitOK
+		case errors.Is(err, errUsage):
+			return exitUsage
+		default:
+			fmt.Fprintf(errs, "midge %s: %v\n", name, err)
+			return exitFailed
+		}
+	}
+	fmt.Fprintf(errs, "midge: there is no command %q; midge help lists them\n", name)
+	return exitUsage
+}
+
+func help(out io.Writer) {
+	fmt.Fprint(out, "midge: an MQTT 3.1, 3.1.1 and 5.0 broker\n\n")
+	for _, c := range commands() {
+		fmt.Fprintf(out, "  midge %-8s  %s\n", c.name, c.brief)
+	}
+	fmt.Fprint(out, `
+Examples:
+  midge                                        a broker on 127.0.0.1:1883
+  midge --tcp :1883 --ws :8080                 on every address, and for browsers
+  midge --tls :8883 --cert c.pem --key k.pem   with TLS
+  midge conform 127.0.0.1:1883                 test the broker there
+
+midge COMMAND --help has the options of a command.
+`)
+}

@@ -1,0 +1,164 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"slices"
+	"strings"
+
+	"github.com/midgemq/midge"
+	"github.com/midgemq/midge/transport"
+)
+
+// serveFlags are the options of midge serve.
+type serveFlags struct {
+	urls              []string // in the order given
+	cert, key, cafile string
+	requireCert       bool
+	wsPath            string
+	origins           list
+	verbose           bool
+}
+
+// A list is a flag that may be repeated.
+type list []string
+
+func (l *list) String() string     { return strings.Join(*l, ",") }
+func (l *list) Set(s string) error { *l = append(*l, s); return nil }
+
+func (f *serveFlags) define(fs *flag.FlagSet) {
+	for _, kind := range []struct{ name, usage string }{
+		{"tcp", "listen for MQTT on `host:port`"},
+		{"tls", "listen for MQTT over TLS on `host:port`"},
+		{"ws", "listen for MQTT over WebSocket on `host:port`"},
+		{"wss", "listen for MQTT over WebSocket and TLS on `host:port`"},
+	} {
+		fs.Func(kind.name, kind.usage+" (repeatable)", func(addr string) error {
+			if _, _, err := net.SplitHostPort(addr); err != nil {
+				return fmt.Errorf("want host:port, such as :1883 or 127.0.0.1:1883")
+			}
+			url := kind.name + "://" + addr
+			if kind.name == "ws" || kind.name == "wss" {
+				url += "\x00" // the path is known once all flags are
+			}
+			f.urls = append(f.urls, url)
+			return nil
+		})
+	}
+	fs.Func("unix", "listen for MQTT on the unix socket `path` (repeatable)", func(path string) error {
+		f.urls = append(f.urls, "unix://"+path)
+		return nil
+	})
+	fs.StringVar(&f.cert, "cert", "", "PEM `file` with the certificate for --tls and --wss")
+	fs.StringVar(&f.key, "key", "", "PEM `file` with its private key")
+	fs.StringVar(&f.cafile, "cafile", "", "PEM `file` with the authorities client certificates are checked against")
+	fs.BoolVar(&f.requireCert, "require-cert", false, "let nobody in without a client certificate (needs --cafile)")
+	fs.StringVar(&f.wsPath, "ws-path", "/mqtt", "`path` of --ws and --wss")
+	fs.Var(&f.origins, "ws-origin", "`origin` of web pages that may connect, such as https://example.org; * is any (repeatable; default: pages of this host)")
+	fs.BoolVar(&f.verbose, "v", false, "log every connection")
+}
+
+// listeners makes the configuration's listeners of the flags.
+func (f *serveFlags) listeners() ([]midge.Listener, error) {
+	var all []midge.Listener
+	secure := false
+	for _, url := range f.urls {
+		l := midge.Listener{URL: strings.Replace(url, "\x00", f.wsPath, 1)}
+		l.Options.WebSocket.Origins = f.origins
+		if strings.HasPrefix(url, "tls:") || strings.HasPrefix(url, "wss:") {
+			secure = true
+			l.Options.TLS = f.tls()
+		}
+		all = append(all, l)
+	}
+	switch {
+	case secure && (f.cert == "" || f.key == ""):
+		return nil, errors.New("--tls and --wss need --cert and --key")
+	case !secure && (f.cert != "" || f.key != "" || f.cafile != "" || f.requireCert):
+		return nil, errors.New("--cert, --key, --cafile and --require-cert need --tls or --wss")
+	case f.requireCert && f.cafile == "":
+		return nil, errors.New("--require-cert needs --cafile")
+	}
+	return all, nil
+}
+
+func (f *serveFlags) tls() *transport.ServerTLS {
+	t := &transport.ServerTLS{CertFile: f.cert, KeyFile: f.key, ClientCAFile: f.cafile}
+	switch {
+	case f.requireCert:
+		t.ClientAuth = transport.RequireClientCert
+	case f.cafile != "":
+		t.ClientAuth = transport.OptionalClientCert
+	}
+	return t
+}
+
+func serve(ctx context.Context, args []string, out, errs io.Writer) error {
+	var f serveFlags
+	fs := newFlags("serve", errs, "midge serve [options]", `
+Runs an MQTT broker until it is interrupted. Without a listener it listens on
+`+strings.TrimPrefix(midge.DefaultListen, "tcp://")+`. Port 0 lets the system choose.
+
+Examples:
+  midge serve --tcp :1883 --tcp [::1]:2883
+  midge serve --tls :8883 --wss :8443 --cert server.pem --key server.key
+  midge serve --unix /run/midge.sock`)
+	f.define(fs)
+	if err := parse(fs, args, 0); err != nil {
+		return err
+	}
+	listeners, err := f.listeners()
+	if err != nil {
+		return usage(fs, err)
+	}
+	level := slog.LevelInfo
+	if f.verbose {
+		level = slog.LevelDebug
+	}
+	b, err := midge.New(midge.Config{
+		Listeners: listeners,
+		Logger:    slog.New(slog.NewTextHandler(errs, &slog.HandlerOptions{Level: level})),
+	})
+	if err != nil {
+		return fmt.Errorf("%w\n%s", err, advise(err))
+	}
+	greet(out, b.Addrs())
+	<-ctx.Done()
+	fmt.Fprintln(out, "midge: stopping")
+	return b.Close()
+}
+
+// greet says where the broker listens and how to try it.
+func greet(out io.Writer, urls []string) {
+	slices.Sort(urls)
+	fmt.Fprintf(out, "midge %s listens on %s\n", midge.Version, strings.Join(urls, " "))
+	for _, u := range urls {
+		rest, ok := strings.CutPrefix(u, "tcp://")
+		host, port, err := net.SplitHostPort(rest)
+		if !ok || err != nil {
+			continue
+		}
+		if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
+			host = "127.0.0.1"
+		}
+		fmt.Fprintf(out, "  try: mosquitto_sub -h %s -p %s -t '#' -v   and   mosquitto_pub -h %s -p %s -t hello -m world\n",
+			host, port, host, port)
+		break
+	}
+}
+
+// advise says what to do about an error that keeps the broker from starting.
+func advise(err error) string {
+	switch text := err.Error(); {
+	case strings.Contains(text, "address already in use"):
+		return "another program listens there (another broker?): stop it, or choose another port, as in midge --tcp 127.0.0.1:1884"
+	case strings.Contains(text, "permission denied"):
+		return "ports below 1024 and foreign folders need rights this user has not"
+	}
+	return "midge serve --help has the options"
+}

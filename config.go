@@ -1,0 +1,163 @@
+package midge
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/midgemq/midge/mqtt"
+	"github.com/midgemq/midge/transport"
+)
+
+// DefaultListen is where a broker listens when it is told nothing: loopback only.
+const DefaultListen = "tcp://127.0.0.1:1883"
+
+// A Listener is one address a broker serves.
+type Listener struct {
+	// URL is one of tcp://host:port, tls://host:port, ws://host:port/path,
+	// wss://host:port/path and unix:///path; see package transport.
+	URL string
+
+	// Options say how: certificates, origins, file modes.
+	Options transport.Options
+}
+
+// A Config says what a broker is and does. The zero value is a complete
+// broker on loopback port 1883.
+//
+// In every number the zero is the default its comment names, and a negative
+// value turns the thing off. New refuses what is out of range.
+type Config struct {
+	// Listeners; nil is one on DefaultListen. Empty but not nil is none:
+	// connections then come through Broker.Serve alone.
+	Listeners []Listener
+
+	// Hooks are the program's own code in the broker's; see Hooks.
+	Hooks Hooks
+
+	// Logger takes what an operator should know; nil is slog.Default.
+	Logger *slog.Logger
+
+	// Announced limits: a 5.0 client learns them in CONNACK, everyone is
+	// held to them.
+
+	MaxPacketSize     int // bytes, [256, 268435460]; 0: 2 MiB
+	ReceiveMaximum    int // QoS 1 and 2 messages in flight from one client, [1, 65535]; 0: 1024
+	TopicAliasMaximum int // topic aliases a client may use, [1, 65535]; 0: 64; negative: none
+	MaxQoS            int // [1, 2]; 0: 2; negative: QoS 0 alone
+
+	NoRetain          bool // refuse retained messages
+	NoWildcards       bool // refuse filters with + or #
+	NoSubscriptionIDs bool // refuse subscription identifiers
+	NoShared          bool // refuse $share
+
+	// MaxKeepAlive is imposed on 5.0 clients that ask for longer or none
+	// (Server Keep Alive), whole seconds, [1s, 65535s]; 0: the client's choice.
+	MaxKeepAlive time.Duration
+
+	// MaxSessionExpiry bounds how long a session outlives its connection,
+	// whole seconds; 0: no bound; negative: no session does.
+	MaxSessionExpiry time.Duration
+
+	// ResponseInformation is what a 5.0 client that asks gets as the base of
+	// its response topics; empty: nothing.
+	ResponseInformation string
+
+	// Bounds of what one client can make the broker hold.
+
+	MaxInflight       int // QoS 1 and 2 messages in flight to one client, [1, 65535]; 0: 128
+	MaxQueuedMessages int // waiting for one client, [1, 1<<30]; 0: 100,000
+	MaxQueuedBytes    int // waiting for one client, [1024, 1<<40]; 0: 16 MiB
+	MaxAliasesOut     int // topic aliases used towards one client, [1, 65535]; 0: 16; negative: none
+	MaxConnections    int // [1, ...]; 0: as many as the system allows
+
+	// Patience.
+
+	ConnectTimeout time.Duration // from accept to CONNECT's last byte; 0: 10 s
+	WriteTimeout   time.Duration // a client that takes no byte for so long is cut off; 0: 30 s
+
+	// SysInterval is how often $SYS topics are renewed; 0: 10 s; negative: no $SYS.
+	SysInterval time.Duration
+}
+
+// settings is a Config with every default in place. Immutable.
+type settings struct {
+	Config
+	limits       mqtt.Limits // announced to clients
+	expiryMax    uint32      // seconds
+	keepAliveMax uint16      // seconds; 0: the client's choice
+}
+
+// resolve puts defaults in place and names every value that is out of range.
+func (c Config) resolve() (*settings, error) {
+	s := &settings{Config: c}
+	var errs []error
+	number := func(name string, v *int, def, low, high int) {
+		switch {
+		case *v == 0:
+			*v = def
+		case *v < low || *v > high:
+			errs = append(errs, fmt.Errorf("%s is %d, want %d to %d", name, *v, low, high))
+		}
+	}
+	number("MaxPacketSize", &s.MaxPacketSize, 2<<20, 256, mqtt.MaxPacketSize)
+	number("ReceiveMaximum", &s.ReceiveMaximum, 1024, 1, 65535)
+	number("MaxInflight", &s.MaxInflight, 128, 1, 65535)
+	number("MaxQueuedMessages", &s.MaxQueuedMessages, 100_000, 1, 1<<30)
+	number("MaxQueuedBytes", &s.MaxQueuedBytes, 16<<20, 1024, 1<<40)
+	number("MaxConnections", &s.MaxConnections, 0, 1, 1<<30)
+	number("TopicAliasMaximum", &s.TopicAliasMaximum, 64, -1<<31, 65535)
+	number("MaxAliasesOut", &s.MaxAliasesOut, 16, -1<<31, 65535)
+	number("MaxQoS", &s.MaxQoS, 2, -1<<31, 2)
+
+	span := func(name string, v *time.Duration, def, low time.Duration) {
+		switch {
+		case *v == 0:
+			*v = def
+		case *v < low:
+			errs = append(errs, fmt.Errorf("%s is %v, want at least %v", name, *v, low))
+		}
+	}
+	span("ConnectTimeout", &s.ConnectTimeout, 10*time.Second, time.Millisecond)
+	span("WriteTimeout", &s.WriteTimeout, 30*time.Second, time.Millisecond)
+	span("MaxKeepAlive", &s.MaxKeepAlive, 0, time.Second)
+	if s.MaxKeepAlive > 65535*time.Second {
+		errs = append(errs, fmt.Errorf("MaxKeepAlive is %v, want at most 65535s", s.MaxKeepAlive))
+	}
+	if s.SysInterval == 0 {
+		s.SysInterval = 10 * time.Second
+	}
+	if len(errs) > 0 {
+		return nil, fmt.Errorf("midge: config: %w", errors.Join(errs...))
+	}
+	if s.Logger == nil {
+		s.Logger = slog.Default()
+	}
+	if s.Listeners == nil {
+		s.Listeners = []Listener{{URL: DefaultListen}}
+	}
+	s.derive()
+	return s, nil
+}
+
+func (s *settings) derive() {
+	s.limits = mqtt.Limits{
+		ReceiveMaximum:    uint16(s.ReceiveMaximum),
+		MaxPacketSize:     uint32(s.MaxPacketSize),
+		TopicAliasMaximum: uint16(max(s.TopicAliasMaximum, 0)),
+		MaxQoS:            mqtt.QoS(max(s.MaxQoS, 0)),
+		RetainAvailable:   !s.NoRetain,
+		WildcardAvailable: !s.NoWildcards,
+		SubscriptionIDs:   !s.NoSubscriptionIDs,
+		SharedAvailable:   !s.NoShared,
+	}
+	s.keepAliveMax = uint16(s.MaxKeepAlive / time.Second)
+	s.expiryMax = mqtt.NeverExpires
+	switch max := s.MaxSessionExpiry; {
+	case max < 0:
+		s.expiryMax = 0
+	case max > 0 && max/time.Second < mqtt.NeverExpires:
+		s.expiryMax = uint32(max / time.Second)
+	}
+}

@@ -1,0 +1,344 @@
+package midge
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"github.com/midgemq/midge/link"
+	"github.com/midgemq/midge/mqtt"
+	"github.com/midgemq/midge/packet"
+	"github.com/midgemq/midge/transport"
+)
+
+// A conn is one network connection. Its goroutine, serve, reads; whoever has
+// something for the client appends to its outbox, and one writer at a time
+// empties that.
+type conn struct {
+	// Immutable.
+	b      *Broker
+	nc     transport.Conn
+	ctx    context.Context // ends with the connection
+	cancel context.CancelFunc
+	remote Remote
+	done   chan struct{} // closed when serve has returned
+
+	// Owned by serve.
+	in       link.Reader
+	timer    link.Timer
+	buf      readBuffer
+	routes   routeCache
+	dirty    []*conn // connections this one's batch wrote to
+	exchange Exchange
+	greeting *greeting
+	goodbye  mqtt.ReasonCode // the client's DISCONNECT code
+	said     bool            // goodbye counts
+	err      error           // why serve ends, if it is somebody's fault
+
+	// Set by serve; others may read them once Broker.owners names the conn.
+	session *session
+	info    ClientInfo
+
+	// Used by anyone.
+	stats  connStats
+	will   atomic.Pointer[will] // whoever takes it out says it
+	expiry atomic.Uint32        // Session Expiry Interval in force, seconds
+
+	outbox
+}
+
+// connStats are written by serve (in) and under the outbox's lock (out).
+type connStats struct {
+	bytesIn, packetsIn, messagesIn    atomic.Uint64
+	bytesOut, packetsOut, messagesOut atomic.Uint64
+	dropped                           atomic.Uint64
+}
+
+// linger is how long a connection may take to hear the last words.
+const linger = time.Second
+
+func newConn(b *Broker, nc transport.Conn, listener string) *conn {
+	ctx, cancel := context.WithCancel(b.ctx)
+	c := &conn{
+		b: b, nc: nc, ctx: ctx, cancel: cancel, done: make(chan struct{}),
+		remote: Remote{Addr: nc.RemoteAddr(), Transport: nc.Kind(), Listener: listener},
+	}
+	c.in.Init(link.Server, 0, b.set.limits.MaxPacketSize)
+	c.timer.Init(link.Server, b.since(time.Now()), b.set.ConnectTimeout)
+	c.outbox.init(c)
+	return c
+}
+
+// serve runs the connection from its handshake to its end.
+func (c *conn) serve() {
+	defer close(c.done)
+	defer c.cancel()
+	if c.begin() {
+		c.err = c.readLoop()
+	}
+	c.end()
+}
+
+// begin brings the transport up and asks Hooks.Accept.
+func (c *conn) begin() bool {
+	ctx, cancel := context.WithTimeout(c.ctx, c.b.set.ConnectTimeout)
+	defer cancel()
+	if accept := c.b.set.Hooks.Accept; accept != nil {
+		err := c.b.contain("Accept", func() error { return accept(ctx, c.remote, c.b.clientCount()) })
+		if err != nil {
+			c.b.log.Info("connection not admitted", "remote", c.remote.Addr, "error", err)
+			return false
+		}
+	}
+	if err := c.nc.Handshake(ctx); err != nil {
+		c.b.count.refused.Add(1)
+		c.b.log.Info("handshake failed", "remote", c.remote.Addr, "transport", c.remote.Transport, "error", err)
+		return false
+	}
+	c.remote.TLS = c.nc.TLS()
+	return true
+}
+
+// readLoop reads batches until the connection is over. The error says whose
+// fault that is; nil is an orderly end.
+func (c *conn) readLoop() error {
+	defer c.buf.free()
+	for {
+		if err := c.arm(); err != nil {
+			return err
+		}
+		n, err := c.nc.Read(c.buf.space())
+		if n > 0 {
+			c.stats.bytesIn.Add(uint64(n))
+			c.buf.wrote(n)
+			if over, err := c.batch(); over || err != nil {
+				return err
+			}
+		}
+		if err == nil {
+			continue
+		}
+		if verdict := c.readFailed(err); verdict != errGoOn {
+			return verdict
+		}
+	}
+}
+
+var errGoOn = errors.New("go on")
+
+// arm sets the read deadline, unless the one set still does: a busy client's
+// is moved once a keep-alive period, not once a read.
+func (c *conn) arm() error {
+	at, ok := c.timer.Next()
+	return c.setReadDeadline(at, ok)
+}
+
+// readFailed tells what a failed read means.
+func (c *conn) readFailed(err error) error {
+	if c.isDead() {
+		return nil
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		c.forgetDeadline()
+		switch c.timer.Check(c.b.since(time.Now())) {
+		case link.Quiet:
+			return &packet.Error{Code: mqtt.KeepAliveTimeout, Text: "nothing heard for one and a half keep alives"}
+		case link.Late:
+			return &packet.Error{Code: mqtt.UnspecifiedError, Text: "no CONNECT in time"}
+		}
+		return errGoOn
+	}
+	if errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed) {
+		return errHungUp
+	}
+	return err
+}
+
+// errHungUp is a connection closed without DISCONNECT: common, and no news.
+var errHungUp = errors.New("connection closed without DISCONNECT")
+
+// batch handles every whole packet read so far and then writes once to each
+// connection they touched, this one included.
+func (c *conn) batch() (over bool, err error) {
+	sc := scratches.Get().(*scratch)
+	sc.now = time.Now()
+	defer func() {
+		c.flushDirty()
+		c.flush()
+		scratches.Put(sc.reset())
+	}()
+	for {
+		t, n, need, err := c.in.Next(c.buf.unread(), &sc.packets)
+		if err != nil {
+			return true, err
+		}
+		if n == 0 {
+			c.buf.want(need)
+			return false, nil
+		}
+		c.stats.packetsIn.Add(1)
+		c.timer.Heard(c.b.since(sc.now))
+		if over, err := c.handle(sc, t); over || err != nil {
+			return true, err
+		}
+		c.buf.took(n)
+	}
+}
+
+// handle does what one packet asks for.
+func (c *conn) handle(sc *scratch, t packet.Type) (over bool, err error) {
+	p := &sc.packets
+	switch t {
+	case packet.PUBLISH:
+		return false, c.publish(sc, &p.Publish)
+	case packet.PUBACK, packet.PUBREC, packet.PUBCOMP:
+		return false, c.session.acked(c, &p.Ack)
+	case packet.PUBREL:
+		c.pubrel(&p.Ack)
+	case packet.SUBSCRIBE:
+		return false, c.subscribe(sc, &p.Subscribe)
+	case packet.UNSUBSCRIBE:
+		c.unsubscribe(&p.Unsubscribe)
+	case packet.PINGREQ:
+		// [MQTT-3.12.4-1]
+		c.send(func(w *link.Writer, out []byte) []byte { return w.Pingresp(out) })
+	case packet.CONNECT:
+		return c.connect(sc, &p.Connect)
+	case packet.AUTH:
+		return c.authContinue(sc, &p.Auth)
+	case packet.DISCONNECT:
+		c.said, c.goodbye = true, p.Disconnect.Code
+		if p.Disconnect.Properties.Has(packet.PropSessionExpiryInterval) {
+			c.expiry.Store(min(p.Disconnect.Properties.SessionExpiryInterval, c.b.set.expiryMax))
+		}
+		return true, nil
+	}
+	return false, nil
+}
+
+// flushDirty writes to the connections the packets handled so far have
+// touched. It runs before anything that may block, too: what has been routed
+// does not wait for a hook.
+func (c *conn) flushDirty() {
+	for i, d := range c.dirty {
+		if d != c {
+			d.flushAside()
+		}
+		c.dirty[i] = nil
+	}
+	c.dirty = c.dirty[:0]
+	if cap(c.dirty) > 4096 {
+		c.dirty = nil
+	}
+}
+
+// end says the last words, closes, and settles what the session is owed.
+func (c *conn) end() {
+	code, text := c.verdict()
+	if c.err != nil && code.Failed() {
+		c.outbox.refuse(c.in.Version(), code, text)
+	}
+	c.outbox.finish()
+	c.nc.Close()
+	if c.session != nil {
+		c.detach(code)
+	} else {
+		c.b.noSession(c, code, text)
+	}
+	c.b.gone(c)
+}
+
+// verdict is the reason code this connection ends with, and the words for it.
+func (c *conn) verdict() (mqtt.ReasonCode, string) {
+	if dead, code := c.deadFor(); dead {
+		return code, ""
+	}
+	var refusal *Refusal
+	var fault *packet.Error
+	switch {
+	case c.said:
+		return c.goodbye, ""
+	case errors.As(c.err, &refusal):
+		return refusal.Code, refusal.Reason
+	case errors.As(c.err, &fault):
+		return fault.Code, fault.Text
+	case c.err != nil:
+		return mqtt.UnspecifiedError, c.err.Error()
+	}
+	return mqtt.UnspecifiedError, ""
+}
+
+// send appends one packet of the session's own making: an acknowledgement, an
+// answer. It goes out at the end of the batch.
+func (c *conn) send(write func(w *link.Writer, out []byte) []byte) {
+	c.outbox.mu.Lock()
+	c.outbox.out = write(&c.outbox.w, c.outbox.out)
+	c.outbox.mu.Unlock()
+	c.stats.packetsOut.Add(1)
+}
+
+// kick ends the connection from outside; code goes to the client if its
+// version knows how. It does not wait: done is closed when it is over.
+func (c *conn) kick(code mqtt.ReasonCode, reason string) {
+	if !c.outbox.kill(code, reason) {
+		return
+	}
+	c.cancel()
+	time.AfterFunc(2*linger, func() { c.nc.Close() })
+}
+
+// A readBuffer holds bytes read and not yet taken apart. It grows to the
+// packet at hand and shrinks when idle.
+type readBuffer struct {
+	b    []byte
+	r, w int // unread bytes are b[r:w]
+}
+
+const (
+	readMin = 2 << 10
+	readMax = 64 << 10 // beyond that only one large packet makes it grow
+)
+
+func (r *readBuffer) space() []byte {
+	if r.b == nil {
+		r.b = make([]byte, readMin)
+	}
+	return r.b[r.w:]
+}
+
+func (r *readBuffer) unread() []byte { return r.b[r.r:r.w] }
+func (r *readBuffer) wrote(n int)    { r.w += n }
+func (r *readBuffer) took(n int)     { r.r += n }
+func (r *readBuffer) free()          { *r = readBuffer{} }
+
+// want makes room for the rest of a packet of need bytes, by moving what is
+// left to the front and growing in steps: a peer that announces much and
+// sends little costs little.
+func (r *readBuffer) want(need int) {
+	left := r.w - r.r
+	size := len(r.b)
+	switch {
+	case r.w == len(r.b) && left < size/2 && size < readMax:
+		size *= 2 // the read filled the buffer: more is waiting
+	case left == 0 && size > readMax:
+		size = readMin
+	}
+	if need > size {
+		size = min(need, max(2*left, size))
+	}
+	if left == size {
+		size *= 2
+	}
+	if size != len(r.b) {
+		bigger := make([]byte, size)
+		copy(bigger, r.unread())
+		r.b = bigger
+	} else if r.r > 0 {
+		copy(r.b, r.unread())
+	}
+	r.r, r.w = 0, left
+}

@@ -1,0 +1,290 @@
+package midge
+
+import (
+	"crypto/rand"
+
+	"github.com/midgemq/midge/link"
+	"github.com/midgemq/midge/mqtt"
+	"github.com/midgemq/midge/packet"
+)
+
+// A greeting is a CONNECT that has not been answered yet, in memory of its own.
+type greeting struct {
+	hello        Connect
+	will         *will
+	method       string
+	hasMethod    bool
+	assigned     bool   // the client identifier is the server's making
+	expiry       uint32 // Session Expiry Interval asked for, seconds
+	peer         mqtt.Limits
+	wantResponse bool
+	authData     []byte // the last of the server's, for CONNACK
+}
+
+// connect takes CONNECT as far as it can be answered: at once, or after an
+// exchange of AUTH packets.
+func (c *conn) connect(sc *scratch, p *packet.Connect) (over bool, err error) {
+	g := c.greet(p)
+	c.greeting = g
+	c.outbox.mu.Lock()
+	c.outbox.w.Greet(p.Version, g.peer, !p.Properties.Has(packet.PropRequestProblemInformation) ||
+		p.Properties.RequestProblemInformation == 1)
+	c.outbox.mu.Unlock()
+
+	if refusal := c.judge(p, g); refusal != nil {
+		return true, refusal
+	}
+	if g.hasMethod {
+		return c.authBegin(sc, p.Properties.AuthenticationData)
+	}
+	if hook := c.b.set.Hooks.Authenticate; hook != nil {
+		err := c.b.contain("Authenticate", func() error { return hook(c.ctx, &g.hello) })
+		if refusal := refusalOf(err); refusal != nil {
+			c.b.count.denied.Add(1)
+			return true, refusal
+		}
+	}
+	return c.admit(sc)
+}
+
+// greet copies what CONNECT says.
+func (c *conn) greet(p *packet.Connect) *greeting {
+	g := &greeting{peer: mqtt.Unlimited(), hello: Connect{
+		Remote:      c.remote,
+		Version:     p.Version,
+		ClientID:    string(p.ClientID),
+		Username:    string(p.Username),
+		HasUsername: p.HasUsername,
+		CleanStart:  p.CleanStart,
+		KeepAlive:   p.KeepAlive,
+	}}
+	if p.HasPassword {
+		g.hello.Password = append([]byte{}, p.Password...)
+	}
+	g.peer.TopicAliasMaximum = 0
+	if p.Version != mqtt.V5 {
+		// [MQTT-3.1.2-4, 3.1.1] [MQTT-3.1.2-6, 3.1.1]
+		if !p.CleanStart {
+			g.expiry = mqtt.NeverExpires
+		}
+	} else {
+		c.greet5(p, g)
+	}
+	if p.HasWill {
+		g.will = newWill(&p.Will)
+	}
+	return g
+}
+
+func (c *conn) greet5(p *packet.Connect, g *greeting) {
+	props := &p.Properties
+	g.expiry = props.SessionExpiryInterval
+	if props.ReceiveMaximum > 0 {
+		g.peer.ReceiveMaximum = props.ReceiveMaximum
+	}
+	if props.MaximumPacketSize > 0 {
+		g.peer.MaxPacketSize = props.MaximumPacketSize
+	}
+	g.peer.TopicAliasMaximum = min(props.TopicAliasMaximum, uint16(max(c.b.set.MaxAliasesOut, 0)))
+	g.wantResponse = props.RequestResponseInformation == 1
+	g.hasMethod = props.Has(packet.PropAuthenticationMethod)
+	g.method = string(props.AuthenticationMethod)
+	for name, value := range props.Users.All() {
+		g.hello.Properties = append(g.hello.Properties, mqtt.UserProperty{Name: string(name), Value: string(value)})
+	}
+}
+
+// judge refuses what is well-formed but not to be had here.
+func (c *conn) judge(p *packet.Connect, g *greeting) *Refusal {
+	id := &g.hello.ClientID
+	switch limits := &c.b.set.limits; {
+	case p.Version == mqtt.V31 && (*id == "" || len(*id) > 23):
+		return &Refusal{mqtt.ClientIdentifierNotValid, "MQTT 3.1 wants 1 to 23 bytes"}
+	case p.Version == mqtt.V311 && *id == "" && !p.CleanStart:
+		// [MQTT-3.1.3-8, 3.1.1]
+		return &Refusal{mqtt.ClientIdentifierNotValid, "an empty identifier needs a clean session"}
+	case g.will != nil && g.will.m.qos > limits.MaxQoS:
+		return &Refusal{mqtt.QoSNotSupported, "will"} // [MQTT-3.2.2-12, 5.0]
+	case g.will != nil && g.will.m.retain && !limits.RetainAvailable:
+		return &Refusal{mqtt.RetainNotSupported, "will"} // [MQTT-3.2.2-13, 5.0]
+	case g.will != nil && g.will.m.topic[0] == '$':
+		return &Refusal{mqtt.NotAuthorized, "topics that begin with $ are the server's"}
+	}
+	if *id == "" {
+		// [MQTT-3.1.3-6, 5.0] [MQTT-3.1.3-7, 5.0] [MQTT-3.1.3-6, 3.1.1]
+		*id, g.assigned = "midge-"+rand.Text()[:16], true
+	}
+	return nil
+}
+
+// admit lets the client in: session, CONNACK, and what was waiting.
+func (c *conn) admit(sc *scratch) (over bool, err error) {
+	g := c.greeting
+	keepAlive, imposed := g.hello.KeepAlive, false
+	if top := c.b.set.keepAliveMax; top > 0 && g.hello.Version == mqtt.V5 && (keepAlive == 0 || keepAlive > top) {
+		keepAlive, imposed = top, true // [MQTT-3.2.2-21, 5.0] [MQTT-3.2.2-22, 5.0]
+	}
+	c.info = ClientInfo{
+		Remote: c.remote, ClientID: g.hello.ClientID, Username: g.hello.Username, Version: g.hello.Version,
+		KeepAlive: keepAlive, CleanStart: g.hello.CleanStart, Since: sc.now,
+	}
+	c.expiry.Store(min(g.expiry, c.b.set.expiryMax))
+	limits := c.b.set.limits
+	if c.info.Version != mqtt.V5 {
+		limits.ReceiveMaximum, limits.TopicAliasMaximum = 65535, 0
+	}
+	s, present, ok := c.b.claim(c, g.hello.CleanStart)
+	if !ok {
+		return true, &Refusal{Code: mqtt.ServerShuttingDown}
+	}
+	if g.will != nil {
+		g.will.m.origin, g.will.info = s, c.info
+		c.will.Store(g.will)
+	}
+	c.in.Open(limits)
+	c.timer.Open(c.b.since(sc.now), keepAlive)
+	s.resume(c, g, c.connack(g, present, imposed))
+	c.greeting, c.exchange = nil, nil
+	c.b.count.connects.Add(1)
+	c.b.log.Debug("client connected", "client", c.info.ClientID, "remote", c.remote.Addr,
+		"version", c.info.Version.String(), "session_present", present)
+	if hook := c.b.set.Hooks.Connected; hook != nil {
+		c.flush()
+		c.b.contain("Connected", func() error { hook(c.ctx, c.info); return nil })
+	}
+	return false, nil
+}
+
+// connack announces what is in force.
+func (c *conn) connack(g *greeting, present, imposed bool) *packet.Connack {
+	k := &packet.Connack{SessionPresent: present && c.info.Version != mqtt.V31}
+	if c.info.Version != mqtt.V5 {
+		return k
+	}
+	set, p := c.b.set, &k.Properties
+	if e := c.expiry.Load(); e != g.expiry {
+		p.SessionExpiryInterval = e
+		p.Present = p.Present.With(packet.PropSessionExpiryInterval)
+	}
+	if set.limits.ReceiveMaximum != 65535 {
+		p.ReceiveMaximum = set.limits.ReceiveMaximum
+	}
+	if set.limits.MaxQoS < mqtt.ExactlyOnce {
+		p.MaximumQoS = byte(set.limits.MaxQoS)
+		p.Present = p.Present.With(packet.PropMaximumQoS)
+	}
+	p.MaximumPacketSize = set.limits.MaxPacketSize
+	p.TopicAliasMaximum = set.limits.TopicAliasMaximum
+	for _, off := range []struct {
+		is bool
+		id packet.PropertyID
+	}{
+		{!set.limits.RetainAvailable, packet.PropRetainAvailable},
+		{!set.limits.WildcardAvailable, packet.PropWildcardSubscriptionAvailable},
+		{!set.limits.SubscriptionIDs, packet.PropSubscriptionIdentifierAvailable},
+		{!set.limits.SharedAvailable, packet.PropSharedSubscriptionAvailable},
+	} {
+		if off.is {
+			p.Present = p.Present.With(off.id)
+		}
+	}
+	if imposed {
+		p.ServerKeepAlive = c.info.KeepAlive
+	}
+	if g.assigned {
+		p.AssignedClientIdentifier = []byte(c.info.ClientID) // [MQTT-3.2.2-16, 5.0]
+	}
+	if g.wantResponse && set.ResponseInformation != "" {
+		p.ResponseInformation = []byte(set.ResponseInformation) // [MQTT-3.1.2-28, 5.0]
+	}
+	if g.hasMethod {
+		p.AuthenticationMethod = []byte(g.method) // [MQTT-4.12.0-5, 5.0]
+		p.AuthenticationData = g.authData
+	}
+	return k
+}
+
+// resume puts c in charge of the session, answers CONNECT and sends what
+// waited.
+func (s *session) resume(c *conn, g *greeting, k *packet.Connack) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stopTimersLocked()
+	s.will = nil // [MQTT-3.1.3-9, 5.0] a delayed will is off when the client is back in time
+	s.version = c.info.Version
+	s.in.Resume()
+	s.out.Resume(min(g.peer.ReceiveMaximum, uint16(s.b.set.MaxInflight)))
+	c.send(func(w *link.Writer, out []byte) []byte {
+		c.outbox.session = s
+		out = w.Connack(out, k)
+		w.Open()
+		return out
+	})
+	s.conn.Store(c)
+	s.pumpLocked(c, c)
+}
+
+// authBegin starts the exchange CONNECT asks for.
+func (c *conn) authBegin(sc *scratch, data []byte) (bool, error) {
+	return c.authRun(sc, c.greeting.method, data)
+}
+
+// authContinue takes an AUTH: the next step of an exchange, or the first of a
+// re-authentication [MQTT-4.12.1-1, 5.0].
+func (c *conn) authContinue(sc *scratch, p *packet.Auth) (bool, error) {
+	if p.Code == mqtt.Reauthenticate {
+		c.exchange = nil
+	}
+	return c.authRun(sc, string(p.Properties.AuthenticationMethod), p.Properties.AuthenticationData)
+}
+
+// authRun lets the exchange take one step and says how it went.
+func (c *conn) authRun(sc *scratch, method string, data []byte) (bool, error) {
+	hello := c.greeting.orInfo(c)
+	if c.exchange == nil {
+		if hook := c.b.set.Hooks.Enhanced; hook != nil {
+			c.b.contain("Enhanced", func() error { c.exchange = hook(c.ctx, hello, method); return nil })
+		}
+		if c.exchange == nil {
+			return true, &Refusal{Code: mqtt.BadAuthenticationMethod} // [MQTT-4.12.0-1, 5.0]
+		}
+	}
+	c.flushDirty()
+	c.flush()
+	var reply []byte
+	var done bool
+	err := c.b.contain("Exchange.Step", func() (err error) {
+		reply, done, err = c.exchange.Step(c.ctx, data)
+		return err
+	})
+	if refusal := refusalOf(err); refusal != nil {
+		c.b.count.denied.Add(1)
+		return true, refusal // [MQTT-4.12.0-4, 5.0] [MQTT-4.12.1-2, 5.0]
+	}
+	if done && c.session == nil {
+		c.greeting.authData = reply
+		return c.admit(sc)
+	}
+	a := packet.Auth{Code: mqtt.ContinueAuthentication} // [MQTT-4.12.0-2, 5.0]
+	if done {
+		a.Code = mqtt.Success
+		c.exchange = nil
+		c.in.Reauthenticated()
+	}
+	a.Properties.AuthenticationMethod = []byte(method)
+	a.Properties.AuthenticationData = reply
+	c.send(func(w *link.Writer, out []byte) []byte { return w.Auth(out, &a) })
+	return false, nil
+}
+
+// orInfo is what an exchange is told of the client: its CONNECT, or later on
+// what is left of it.
+func (g *greeting) orInfo(c *conn) *Connect {
+	if g != nil {
+		return &g.hello
+	}
+	return &Connect{
+		Remote: c.info.Remote, Version: c.info.Version, ClientID: c.info.ClientID,
+		Username: c.info.Username, KeepAlive: c.info.KeepAlive, CleanStart: c.info.CleanStart,
+	}
+}

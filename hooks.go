@@ -1,0 +1,114 @@
+package midge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+
+	"github.com/midgemq/midge/mqtt"
+)
+
+// Hooks are a program's own code inside the broker. Every field may be nil.
+//
+// A hook runs in the goroutine of the connection it is about: it may block
+// and delays nobody else. Its context ends when that connection does. A hook
+// that panics is contained, logged, and counts as a refusal.
+//
+// A hook refuses by returning an error. A [*Refusal] chooses the reason code
+// the client sees; any other error becomes "not authorized". Refusals are
+// told to the client as far as its version can, and logged.
+type Hooks struct {
+	// Accept is asked about a connection before a byte of it is read;
+	// clients is how many are connected now. An error closes it at once.
+	Accept func(ctx context.Context, r Remote, clients int) error
+
+	// Authenticate is asked about a CONNECT. Without it everyone is let in.
+	// It is not asked when CONNECT names a method that Enhanced runs.
+	Authenticate func(ctx context.Context, c *Connect) error
+
+	// Enhanced runs enhanced authentication (5.0, 4.12): it returns the
+	// exchange for a method, or nil for a method it does not know. It is
+	// called again for each re-authentication.
+	Enhanced func(ctx context.Context, c *Connect, method string) Exchange
+
+	// Connected and Disconnected frame every session's time online.
+	// Disconnected's reason is mqtt.Success for a client that said goodbye.
+	Connected    func(ctx context.Context, c ClientInfo)
+	Disconnected func(ctx context.Context, c ClientInfo, reason mqtt.ReasonCode)
+
+	// Publish is asked about every message a client publishes, and about
+	// every will, before anyone gets it. m is valid during the call only.
+	Publish func(ctx context.Context, c ClientInfo, m *mqtt.Message) error
+
+	// Subscribe is asked about every filter. It may lower the QoS granted.
+	Subscribe func(ctx context.Context, c ClientInfo, s *Subscription) error
+}
+
+// A Connect is what a client says of itself, for Hooks.Authenticate. Its byte
+// slices are valid during the call only.
+type Connect struct {
+	Remote
+	Version     mqtt.Version
+	ClientID    string // "" asks for one from the server
+	Username    string
+	HasUsername bool
+	Password    []byte // nil without one
+	CleanStart  bool
+	KeepAlive   uint16 // seconds
+	Properties  []mqtt.UserProperty
+}
+
+// A Subscription is what a client asks to be sent.
+type Subscription struct {
+	Filter            string // with $share/group/ in front if it is shared
+	QoS               mqtt.QoS
+	NoLocal           bool
+	RetainAsPublished bool
+	RetainHandling    byte
+	ID                uint32 // Subscription Identifier; 0: none
+}
+
+// An Exchange is one run of an enhanced authentication method.
+type Exchange interface {
+	// Step takes the client's data and returns the server's. With done true
+	// the client is who it says; otherwise it is asked for more.
+	Step(ctx context.Context, data []byte) (reply []byte, done bool, err error)
+}
+
+// A Refusal is an error that says which reason code, and which words, the
+// client gets.
+type Refusal struct {
+	Code   mqtt.ReasonCode // a failure
+	Reason string          // goes to 5.0 clients; "" is none
+}
+
+func (r *Refusal) Error() string {
+	if r.Reason == "" {
+		return r.Code.String()
+	}
+	return r.Code.String() + ": " + r.Reason
+}
+
+// refusalOf turns a hook's error into what the peer is told.
+func refusalOf(err error) *Refusal {
+	var r *Refusal
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &r) && r.Code.Failed():
+		return r
+	}
+	return &Refusal{Code: mqtt.NotAuthorized}
+}
+
+// contain calls a hook and makes an error of its panic.
+func (b *Broker) contain(name string, hook func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			b.log.Error("hook panicked", "hook", name, "panic", p, "stack", string(debug.Stack()))
+			err = fmt.Errorf("hook %s panicked: %w", name, &Refusal{Code: mqtt.UnspecifiedError})
+		}
+	}()
+	return hook()
+}

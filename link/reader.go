@@ -1,0 +1,286 @@
+package link
+
+import (
+	"github.com/midgemq/midge/mqtt"
+	"github.com/midgemq/midge/packet"
+)
+
+// What a connection is waiting for.
+type phase uint8
+
+const (
+	greeting       phase = iota // CONNECT (server) or CONNACK (client) is due
+	authenticating              // CONNECT named a method; AUTH goes back and forth
+	open                        // CONNACK with success has passed
+	closed
+)
+
+// A Reader is the receiving half of one connection. The zero value is
+// unusable; call Init. It is owned by the goroutine that reads the socket.
+type Reader struct {
+	limits  mqtt.Limits // what this end announced and now enforces
+	aliases [][]byte    // topic by alias-1, as the peer defined them
+	method  []byte      // the CONNECT's Authentication Method
+
+	side       Side
+	phase      phase
+	version    mqtt.Version
+	hasMethod  bool
+	hasExpiry  bool // CONNECT asked for a Session Expiry above 0
+	reauthing  bool
+	greetLimit uint32
+}
+
+// Init begins a connection. Until Open, packets above greetMax bytes are
+// refused; a client also says here which version it speaks.
+func (r *Reader) Init(side Side, v mqtt.Version, greetMax uint32) {
+	*r = Reader{side: side, version: v, greetLimit: greetMax, aliases: r.aliases[:0], method: r.method[:0]}
+}
+
+// Open moves on to the session: the CONNACK that accepts announced (server)
+// or answered (client) l.
+func (r *Reader) Open(l mqtt.Limits) {
+	r.limits = l
+	r.phase = open
+}
+
+// Version returns the version in force; 0 before a server has seen CONNECT.
+func (r *Reader) Version() mqtt.Version { return r.version }
+
+// Opened reports whether Open has been called.
+func (r *Reader) Opened() bool { return r.phase == open }
+
+// Limits returns what Open was given.
+func (r *Reader) Limits() *mqtt.Limits { return &r.limits }
+
+// Close makes every later Next fail: nothing after DISCONNECT or a refused
+// CONNECT is processed [MQTT-3.1.4-5, 3.1.1] [MQTT-3.1.4-6, 5.0].
+func (r *Reader) Close() { r.phase = closed }
+
+// Next takes the first packet of b apart into p and returns its type and the
+// bytes it took. With n 0 and no error b holds no whole packet yet; a caller
+// then needs room for at least need bytes in all.
+//
+// A *packet.Error is the peer's fault; the connection is over and the Writer's
+// Refuse says so to the peer. The views in p point into b.
+func (r *Reader) Next(b []byte, p *Packets) (t packet.Type, n, need int, err error) {
+	h, err := packet.ReadHeader(b)
+	if err == packet.ErrShort {
+		return 0, 0, 5, nil
+	}
+	if err != nil {
+		return 0, 0, 0, err
+	}
+	if err := r.admit(h); err != nil {
+		return h.Type, 0, 0, err
+	}
+	size := h.Size + h.Len
+	if len(b) < size {
+		return 0, 0, size, nil
+	}
+	if err := r.decode(h, b[h.Size:size:size], p); err != nil {
+		return h.Type, 0, 0, err
+	}
+	return h.Type, size, 0, nil
+}
+
+// admit judges a packet by its fixed header alone, before its body is read:
+// an oversize or misplaced packet never costs memory.
+func (r *Reader) admit(h packet.Header) error {
+	limit := r.limits.MaxPacketSize
+	if r.phase != open {
+		limit = r.greetLimit
+	}
+	if uint64(h.Size+h.Len) > uint64(limit) {
+		return errTooLarge
+	}
+	if r.side == Client {
+		return r.admitAsClient(h)
+	}
+	switch r.phase {
+	case greeting:
+		// [MQTT-3.1.0-1]
+		if h.Type != packet.CONNECT {
+			return errNotConnect
+		}
+		if h.Flags != 0 {
+			return errConnectFlags
+		}
+		return nil
+	case authenticating:
+		// [MQTT-3.1.2-30, 5.0]
+		if h.Type != packet.AUTH && h.Type != packet.DISCONNECT {
+			return errDuringAuth
+		}
+	case closed:
+		return errClosed
+	}
+	switch h.Type {
+	case packet.CONNECT:
+		return errSecondConnect // [MQTT-3.1.0-2]
+	case packet.CONNACK, packet.SUBACK, packet.UNSUBACK, packet.PINGRESP:
+		return errDirection
+	}
+	return h.Check(r.version)
+}
+
+func (r *Reader) admitAsClient(h packet.Header) error {
+	switch r.phase {
+	case greeting, authenticating:
+		// [MQTT-3.2.0-1]
+		if h.Type != packet.CONNACK && !(h.Type == packet.AUTH && r.version == mqtt.V5) &&
+			h.Type != packet.DISCONNECT {
+			return errNotConnack
+		}
+	case closed:
+		return errClosed
+	default:
+		switch h.Type {
+		case packet.CONNACK:
+			return errSecondConnack
+		case packet.CONNECT, packet.SUBSCRIBE, packet.UNSUBSCRIBE, packet.PINGREQ:
+			return errDirection
+		case packet.DISCONNECT:
+			if r.version != mqtt.V5 {
+				return errDirection
+			}
+		}
+	}
+	return h.Check(r.version)
+}
+
+func (r *Reader) decode(h packet.Header, body []byte, p *Packets) error {
+	switch h.Type {
+	case packet.CONNECT:
+		return r.connect(body, p)
+	case packet.CONNACK:
+		return p.Connack.Decode(r.version, body)
+	case packet.PUBLISH:
+		if err := p.Publish.Decode(r.version, h.Flags, body); err != nil {
+			return err
+		}
+		return r.publish(&p.Publish)
+	case packet.PUBACK, packet.PUBREC, packet.PUBREL, packet.PUBCOMP:
+		return p.Ack.Decode(r.version, h.Type, body)
+	case packet.SUBSCRIBE:
+		if err := p.Subscribe.Decode(r.version, body); err != nil {
+			return err
+		}
+		return r.subscribe(&p.Subscribe)
+	case packet.SUBACK, packet.UNSUBACK:
+		return p.Suback.Decode(r.version, h.Type, body)
+	case packet.UNSUBSCRIBE:
+		return p.Unsubscribe.Decode(r.version, body)
+	case packet.PINGREQ, packet.PINGRESP:
+		return packet.DecodePing(body)
+	case packet.DISCONNECT:
+		if err := p.Disconnect.Decode(r.version, body); err != nil {
+			return err
+		}
+		return r.disconnect(&p.Disconnect)
+	default: // AUTH; Check has refused all else
+		if err := p.Auth.Decode(body); err != nil {
+			return err
+		}
+		return r.auth(&p.Auth)
+	}
+}
+
+func (r *Reader) connect(body []byte, p *Packets) error {
+	c := &p.Connect
+	err := c.Decode(body)
+	r.version = c.Version
+	if err != nil {
+		return err
+	}
+	r.hasExpiry = c.Properties.SessionExpiryInterval > 0
+	r.hasMethod = c.Properties.Has(packet.PropAuthenticationMethod)
+	if r.hasMethod {
+		r.method = append(r.method[:0], c.Properties.AuthenticationMethod...)
+		r.phase = authenticating
+	}
+	return nil
+}
+
+// disconnect checks what each side may say in DISCONNECT [MQTT-3.14.2-1, 5.0].
+func (r *Reader) disconnect(d *packet.Disconnect) error {
+	if r.version != mqtt.V5 {
+		return nil
+	}
+	if r.side == Client {
+		if d.Code == mqtt.DisconnectWithWill {
+			return errDisconnectCode
+		}
+		if d.Properties.Has(packet.PropSessionExpiryInterval) {
+			return errServerExpiry // [MQTT-3.14.2-2, 5.0]
+		}
+		return nil
+	}
+	if !fromClient(d.Code) {
+		return errDisconnectCode
+	}
+	if d.Properties.Has(packet.PropServerReference) {
+		return errClientReference
+	}
+	// [X5-3.14.2.2.2-a]
+	if d.Properties.SessionExpiryInterval > 0 && !r.hasExpiry {
+		return errExpiryRevived
+	}
+	return nil
+}
+
+// fromClient reports whether table 3-10 of 5.0 lets a client send c in DISCONNECT.
+func fromClient(c mqtt.ReasonCode) bool {
+	switch c {
+	case mqtt.Success, mqtt.DisconnectWithWill, mqtt.UnspecifiedError, mqtt.MalformedPacket,
+		mqtt.ProtocolError, mqtt.ImplementationSpecificError, mqtt.TopicNameInvalid,
+		mqtt.ReceiveMaximumExceeded, mqtt.TopicAliasInvalid, mqtt.PacketTooLarge,
+		mqtt.MessageRateTooHigh, mqtt.QuotaExceeded, mqtt.AdministrativeAction,
+		mqtt.PayloadFormatInvalid:
+		return true
+	}
+	return false
+}
+
+// auth checks an AUTH against the CONNECT and the exchange it belongs to.
+func (r *Reader) auth(a *packet.Auth) error {
+	// [MQTT-4.12.0-7, 5.0] [X5-3.15-a]
+	if !r.hasMethod {
+		return errNoMethod
+	}
+	// [MQTT-4.12.0-5, 5.0] [MQTT-4.12.1-1, 5.0]
+	if string(a.Properties.AuthenticationMethod) != string(r.method) {
+		return errOtherMethod
+	}
+	if r.side == Client {
+		if a.Code == mqtt.Reauthenticate {
+			return errAuthCode
+		}
+		return nil
+	}
+	// [MQTT-3.15.2-1, 5.0] [MQTT-4.12.0-3, 5.0]
+	switch {
+	case a.Code == mqtt.ContinueAuthentication && (r.phase == authenticating || r.reauthing):
+	case a.Code == mqtt.Reauthenticate && r.phase == open && !r.reauthing:
+		r.reauthing = true
+	default:
+		return errAuthCode
+	}
+	return nil
+}
+
+// Reauthenticated ends an exchange the client began with AUTH 0x19.
+func (r *Reader) Reauthenticated() { r.reauthing = false }
+
+// Method returns the CONNECT's Authentication Method, nil without one.
+func (r *Reader) Method() []byte {
+	if !r.hasMethod {
+		return nil
+	}
+	return r.method
+}
+
+// SetMethod tells a client's Reader which method its CONNECT named.
+func (r *Reader) SetMethod(m []byte) {
+	r.method, r.hasMethod = append(r.method[:0], m...), true
+}

@@ -1,0 +1,76 @@
+package link
+
+import "time"
+
+// A Verdict is what a Timer wants done.
+type Verdict uint8
+
+const (
+	Wait  Verdict = iota
+	Ping          // client: send PINGREQ
+	Late          // the greeting did not come in time
+	Quiet         // the peer has been silent for too long
+)
+
+// A Timer knows when a connection has waited long enough. Times are durations
+// since an epoch of the caller's choosing; the caller asks again at Next.
+type Timer struct {
+	side    Side
+	opened  bool
+	every   time.Duration // keep alive; 0 is off
+	greetBy time.Duration
+	heard   time.Duration
+	said    time.Duration
+	pinged  time.Duration
+	waiting bool // a PINGREQ is unanswered
+}
+
+// Init starts the wait for CONNECT (server) or CONNACK (client)
+// [X5-3.1.4-a] [X311-3.1.4-a] [X5-3.2-a] [X311-3.2-a].
+func (t *Timer) Init(side Side, now, patience time.Duration) {
+	*t = Timer{side: side, greetBy: now + patience, heard: now, said: now}
+}
+
+// Open ends the greeting; keepAlive is in seconds, 0 for none.
+func (t *Timer) Open(now time.Duration, keepAlive uint16) {
+	t.opened, t.every = true, time.Duration(keepAlive)*time.Second
+	t.heard, t.said = now, now
+}
+
+// Heard notes that a packet came in, Said that one went out.
+func (t *Timer) Heard(now time.Duration) { t.heard, t.waiting = now, false }
+func (t *Timer) Said(now time.Duration)  { t.said = now }
+
+// Pinged notes that a PINGREQ went out.
+func (t *Timer) Pinged(now time.Duration) { t.said, t.pinged, t.waiting = now, now, true }
+
+// Next returns when Check may say something new; false is never.
+func (t *Timer) Next() (time.Duration, bool) {
+	switch {
+	case !t.opened:
+		return t.greetBy, true
+	case t.every == 0:
+		return 0, false
+	case t.side == Server:
+		// [MQTT-3.1.2-24, 3.1.1] [MQTT-3.1.2-22, 5.0]
+		return t.heard + t.every*3/2, true
+	case t.waiting:
+		return t.pinged + t.every/2, true // [X5-3.1.2.10-a] [X311-3.1.2.10-a]
+	default:
+		return t.said + t.every, true // [MQTT-3.1.2-23, 3.1.1] [MQTT-3.1.2-20, 5.0]
+	}
+}
+
+// Check says what is due at now.
+func (t *Timer) Check(now time.Duration) Verdict {
+	at, ok := t.Next()
+	switch {
+	case !ok || now < at:
+		return Wait
+	case !t.opened:
+		return Late
+	case t.side == Server || t.waiting:
+		return Quiet
+	}
+	return Ping
+}

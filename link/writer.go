@@ -1,0 +1,271 @@
+package link
+
+import (
+	"github.com/midgemq/midge/mqtt"
+	"github.com/midgemq/midge/packet"
+)
+
+// A Writer is the sending half of one connection: it appends what goes to the
+// peer to a caller's buffer, within what the peer announced. The zero value
+// is unusable; call Init. Its owner is whoever owns the buffer.
+type Writer struct {
+	peer    mqtt.Limits
+	aliases [][]byte // topic by alias-1, as this end defined them
+	side    Side
+	phase   phase
+	version mqtt.Version
+	terse   bool // Request Problem Information 0
+}
+
+// Init begins a connection on which v is spoken; 0 while a server waits for CONNECT.
+func (w *Writer) Init(side Side, v mqtt.Version) {
+	*w = Writer{side: side, version: v, peer: mqtt.Unlimited(), aliases: w.aliases[:0]}
+}
+
+// Greet tells a server's Writer what CONNECT said: nothing larger than the
+// client's maximum is sent, not even CONNACK [MQTT-3.1.2-24, 5.0]. Problem
+// information may be left out of all but PUBLISH, CONNACK and DISCONNECT
+// [MQTT-3.1.2-29, 5.0].
+func (w *Writer) Greet(v mqtt.Version, peer mqtt.Limits, problemInfo bool) {
+	w.version, w.peer, w.terse = v, peer, !problemInfo
+}
+
+// Answer settles in which version a CONNECT is refused that never got to
+// Greet: its own, or the one nearest to a level nobody knows
+// [MQTT-3.1.2-2, 3.1.1] [MQTT-3.1.2-2, 5.0].
+func (w *Writer) Answer(level mqtt.Version) {
+	switch {
+	case w.version != 0 || level == 0:
+	case level > mqtt.V5:
+		w.version = mqtt.V5
+	default:
+		w.version = max(level, mqtt.V31)
+	}
+}
+
+// Open moves on to the session.
+func (w *Writer) Open() { w.phase = open }
+
+// Closed reports whether DISCONNECT or a refusal has been written: nothing
+// may follow [MQTT-3.14.4-1].
+func (w *Writer) Closed() bool { return w.phase == closed }
+
+// Version returns the version in force.
+func (w *Writer) Version() mqtt.Version { return w.version }
+
+// Peer returns what the peer announced.
+func (w *Writer) Peer() *mqtt.Limits { return &w.peer }
+
+// Fits reports whether the peer takes a packet of size bytes.
+func (w *Writer) Fits(size int) bool { return uint64(size) <= uint64(w.peer.MaxPacketSize) }
+
+// Connack appends a CONNACK. One that refuses closes the Writer
+// [MQTT-3.2.2-5, 3.1.1] [MQTT-3.2.2-7, 5.0].
+func (w *Writer) Connack(dst []byte, c *packet.Connack) []byte {
+	if c.Code.Failed() || c.Return != mqtt.Accepted {
+		w.phase = closed
+	}
+	at := len(dst)
+	if dst = c.Append(dst, w.version); w.Fits(len(dst) - at) {
+		return dst
+	}
+	return w.shrink(dst[:at], &c.Properties, func(dst []byte) []byte { return c.Append(dst, w.version) })
+}
+
+// shrink appends a packet again without its Reason String, then without its
+// User Properties, until the peer takes it; not at all if it never fits
+// [MQTT-3.2.2-19] [MQTT-3.2.2-20] [MQTT-3.4.2-2] [MQTT-3.14.2-3, 5.0] and
+// their like.
+func (w *Writer) shrink(dst []byte, p *packet.Properties, write func([]byte) []byte) []byte {
+	at := len(dst)
+	dropReason(p)
+	if dst = write(dst); w.Fits(len(dst) - at) {
+		return dst
+	}
+	dropUsers(p)
+	if dst = write(dst[:at]); w.Fits(len(dst) - at) {
+		return dst
+	}
+	return dst[:at]
+}
+
+// Ack appends PUBACK, PUBREC, PUBREL or PUBCOMP. Its properties are optional
+// words; they go when the client asked for none or takes no packet that large.
+func (w *Writer) Ack(dst []byte, t packet.Type, id mqtt.PacketID, code mqtt.ReasonCode) []byte {
+	a := packet.Ack{Type: t, ID: id, Code: code}
+	return a.Append(dst, w.version)
+}
+
+// AckWith is Ack with a Reason String or User Properties.
+func (w *Writer) AckWith(dst []byte, a *packet.Ack) []byte {
+	if w.version != mqtt.V5 {
+		return a.Append(dst, w.version)
+	}
+	w.hush(&a.Properties)
+	at := len(dst)
+	if dst = a.Append(dst, w.version); w.Fits(len(dst) - at) {
+		return dst
+	}
+	return w.shrink(dst[:at], &a.Properties, func(dst []byte) []byte { return a.Append(dst, w.version) })
+}
+
+// hush leaves problem information out for a client that wants none
+// [MQTT-3.1.2-29, 5.0].
+func (w *Writer) hush(p *packet.Properties) {
+	if w.terse {
+		dropReason(p)
+		dropUsers(p)
+	}
+}
+
+// Suback appends SUBACK or UNSUBACK.
+func (w *Writer) Suback(dst []byte, s *packet.Suback) []byte {
+	if w.version != mqtt.V5 {
+		return s.Append(dst, w.version)
+	}
+	w.hush(&s.Properties)
+	at := len(dst)
+	if dst = s.Append(dst, w.version); w.Fits(len(dst) - at) {
+		return dst
+	}
+	return w.shrink(dst[:at], &s.Properties, func(dst []byte) []byte { return s.Append(dst, w.version) })
+}
+
+// Publish appends a PUBLISH, under a topic alias where the peer offers one.
+// It reports false, and appends nothing, when the peer takes no packet that
+// large: the message is then to be treated as sent [MQTT-3.1.2-25, 5.0].
+// p's alias is overwritten; a topic that is left out for it is put back.
+func (w *Writer) Publish(dst []byte, p *packet.Publish) ([]byte, bool) {
+	if w.version != mqtt.V5 {
+		return p.Append(dst, w.version), true
+	}
+	topic := p.Topic
+	alias, known := w.Alias(topic)
+	p.Properties.TopicAlias = alias
+	if known {
+		p.Topic = nil
+	}
+	ok := w.Fits(p.Size(w.version))
+	if ok {
+		dst = p.Append(dst, w.version)
+		if alias > 0 && !known {
+			w.Define(alias, topic)
+		}
+	}
+	p.Topic, p.Properties.TopicAlias = topic, 0
+	return dst, ok
+}
+
+// Aliasing reports whether Publish would consider an alias: only then does a
+// frame encoded for somebody else not serve.
+func (w *Writer) Aliasing() bool { return w.peer.TopicAliasMaximum > 0 && w.version == mqtt.V5 }
+
+// Alias looks a topic up, or proposes the next free alias for it; 0 when all
+// are taken. First come, first served: a topic keeps its alias for the life
+// of the connection, so one that is in a packet always means what it did.
+func (w *Writer) Alias(topic []byte) (a uint16, known bool) {
+	for i, t := range w.aliases {
+		if string(t) == string(topic) {
+			return uint16(i + 1), true
+		}
+	}
+	// [MQTT-3.3.2-9, 5.0] [MQTT-3.1.2-26, 5.0] [MQTT-3.1.2-27, 5.0]
+	if len(w.aliases) < int(w.peer.TopicAliasMaximum) {
+		return uint16(len(w.aliases) + 1), false
+	}
+	return 0, false
+}
+
+// Define notes that a proposed alias is on its way to the peer. Only now does
+// it mean anything: a PUBLISH that was never written has defined nothing.
+func (w *Writer) Define(a uint16, topic []byte) {
+	if int(a) == len(w.aliases)+1 {
+		w.aliases = append(w.aliases, append([]byte(nil), topic...))
+	}
+}
+
+// Auth appends an AUTH [MQTT-3.15.2-2, 5.0].
+func (w *Writer) Auth(dst []byte, a *packet.Auth) []byte {
+	w.hush(&a.Properties)
+	at := len(dst)
+	if dst = a.Append(dst); w.Fits(len(dst) - at) {
+		return dst
+	}
+	return w.shrink(dst[:at], &a.Properties, a.Append)
+}
+
+// Pingresp and Pingreq append what their names say.
+func (w *Writer) Pingresp(dst []byte) []byte { return packet.AppendPingresp(dst) }
+func (w *Writer) Pingreq(dst []byte) []byte  { return packet.AppendPingreq(dst) }
+
+// Disconnect appends a DISCONNECT where the version and the phase allow one,
+// and closes the Writer. A server says nothing before 5.0, and nothing before
+// its CONNACK [MQTT-3.14.0-1, 5.0].
+func (w *Writer) Disconnect(dst []byte, d *packet.Disconnect) []byte {
+	was := w.phase
+	w.phase = closed
+	if was != open || (w.side == Server && w.version != mqtt.V5) {
+		return dst
+	}
+	if w.side == Server && !fromServer(d.Code) {
+		d.Code = mqtt.UnspecifiedError
+	}
+	at := len(dst)
+	if dst = d.Append(dst, w.version); w.Fits(len(dst) - at) {
+		return dst
+	}
+	return w.shrink(dst[:at], &d.Properties, func(dst []byte) []byte { return d.Append(dst, w.version) })
+}
+
+// fromServer reports whether table 3-10 of 5.0 lets a server send c in DISCONNECT.
+func fromServer(c mqtt.ReasonCode) bool {
+	switch c {
+	case mqtt.DisconnectWithWill, mqtt.UnsupportedProtocolVersion, mqtt.ClientIdentifierNotValid,
+		mqtt.BadUserNameOrPassword, mqtt.ServerUnavailable, mqtt.Banned, mqtt.BadAuthenticationMethod,
+		mqtt.PacketIdentifierInUse, mqtt.PacketIdentifierNotFound:
+		return false
+	}
+	return c == mqtt.Success || c.Failed()
+}
+
+// Refuse appends what tells the peer why the connection ends: a CONNACK
+// before the session (5.0 always; older versions where a return code fits and
+// the CONNECT was well-formed [MQTT-3.1.4-1, 3.1.1]), a DISCONNECT after.
+// reason goes along as Reason String; empty is none.
+func (w *Writer) Refuse(dst []byte, code mqtt.ReasonCode, reason string) []byte {
+	if w.phase != greeting || w.side == Client {
+		var d packet.Disconnect
+		d.Code = code
+		d.Properties.ReasonString = words(reason)
+		return w.Disconnect(dst, &d)
+	}
+	var c packet.Connack
+	c.Code = code
+	if w.version == mqtt.V5 {
+		c.Properties.ReasonString = words(reason)
+		return w.Connack(dst, &c)
+	}
+	w.phase = closed
+	c.Return = code.ReturnCode()
+	if w.version == 0 || c.Return == mqtt.NoReturnCode {
+		return dst
+	}
+	return c.Append(dst, w.version)
+}
+
+func words(reason string) []byte {
+	if reason == "" {
+		return nil
+	}
+	return []byte(reason)
+}
+
+func dropReason(p *packet.Properties) {
+	p.ReasonString = nil
+	p.Present &^= packet.PropertySet(0).With(packet.PropReasonString)
+}
+
+func dropUsers(p *packet.Properties) {
+	p.Users = nil
+	p.Present &^= packet.PropertySet(0).With(packet.PropUserProperty)
+}

@@ -1,0 +1,130 @@
+package midge
+
+import (
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/midgemq/midge/mqtt"
+	"github.com/midgemq/midge/topic"
+)
+
+// A Handler takes messages inside the program. It is called from one
+// goroutine per subscription, in order, and may block and call any method of
+// the broker but Close. It may keep m; m's bytes are shared and not to be
+// changed.
+type Handler func(m mqtt.Message)
+
+// A localClient is a subscriber inside the program: a session without a
+// connection, whose queue a goroutine of its own empties.
+type localClient struct {
+	// Immutable.
+	b       *Broker
+	s       *session
+	sub     *subscription
+	handler Handler
+
+	mu     sync.Mutex
+	wake   *sync.Cond
+	queue  queue // guarded by mu
+	closed bool  // guarded by mu
+}
+
+// Subscribe calls handler with every message that matches filter, retained
+// ones first. qos caps the QoS handler sees. $share filters work as for
+// clients. The queue between broker and handler has the bounds of a client's
+// (Config.MaxQueuedMessages, MaxQueuedBytes); what finds it full is dropped
+// and counted.
+//
+// stop ends the subscription; a call in progress goes on. It may be called
+// from the handler, and twice.
+func (b *Broker) Subscribe(filter string, qos mqtt.QoS, handler Handler) (stop func(), err error) {
+	if err := topic.CheckFilter(filter); err != nil {
+		return nil, fmt.Errorf("midge: subscribe %q: %w", filter, err)
+	}
+	if !qos.Valid() {
+		return nil, fmt.Errorf("midge: subscribe %q: QoS %d", filter, qos)
+	}
+	l := &localClient{b: b, handler: handler}
+	l.wake = sync.NewCond(&l.mu)
+	l.s = &session{b: b, local: l}
+	l.sub = &subscription{s: l.s, spec: Subscription{Filter: filter, QoS: qos}, seq: b.sequence.Add(1)}
+
+	b.mu.Lock()
+	if b.closed {
+		b.mu.Unlock()
+		return nil, ErrClosed
+	}
+	b.locals[l] = struct{}{}
+	b.work.Go(l.run)
+	b.mu.Unlock()
+
+	b.install(l.sub, nil)
+	if _, _, shared := topic.Shared(filter); !shared {
+		r := replay{sub: l.sub}
+		for _, m := range b.owed(l.sub) {
+			if cur, ok := b.retained.Get(string(m.topic)); ok && cur == m {
+				l.deliver(m, r.delivery(m))
+			}
+		}
+	}
+	return sync.OnceFunc(l.stop), nil
+}
+
+func (l *localClient) stop() {
+	l.b.uninstall(l.sub)
+	l.b.mu.Lock()
+	delete(l.b.locals, l)
+	l.b.mu.Unlock()
+	l.close()
+}
+
+func (l *localClient) close() {
+	l.mu.Lock()
+	l.closed = true
+	l.queue = queue{}
+	l.mu.Unlock()
+	l.wake.Signal()
+}
+
+// deliver queues a message for the handler; it never blocks.
+func (l *localClient) deliver(m *message, d delivery) {
+	d.m = m
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case l.closed:
+	case l.queue.n >= l.b.set.MaxQueuedMessages || l.queue.bytes+m.size() > l.b.set.MaxQueuedBytes:
+		l.b.count.dropped.Add(1)
+	default:
+		l.queue.push(d)
+		l.wake.Signal()
+	}
+}
+
+func (l *localClient) run() {
+	for {
+		l.mu.Lock()
+		for l.queue.n == 0 && !l.closed {
+			l.wake.Wait()
+		}
+		if l.closed {
+			l.mu.Unlock()
+			return
+		}
+		d := l.queue.pop()
+		l.mu.Unlock()
+		l.call(d)
+	}
+}
+
+func (l *localClient) call(d delivery) {
+	now := time.Now().UnixNano()
+	if _, alive := d.m.remaining(now); !alive {
+		return
+	}
+	m := d.m.public(now)
+	m.QoS, m.Retain = d.qos, d.retain
+	l.b.count.deliveredLocal.Add(1)
+	l.b.contain("handler of "+l.sub.spec.Filter, func() error { l.handler(m); return nil })
+}

@@ -1,0 +1,202 @@
+package midge
+
+import (
+	"time"
+
+	"github.com/midgemq/midge/mqtt"
+	"github.com/midgemq/midge/packet"
+)
+
+// A message is one application message on its way. It is immutable once it
+// has been kept; while its connection's batch runs it may be a view into the
+// read buffer, and whoever wants it for longer calls scratch.keep.
+type message struct {
+	topic   []byte
+	payload []byte
+	props   []byte // the 5.0 properties a subscriber gets, encoded, expiry left out
+	origin  *session
+	arrived int64 // Unix ns
+	expiry  uint32
+	expires bool
+	qos     mqtt.QoS
+	retain  bool // as its publisher set it
+}
+
+// remaining returns the Message Expiry Interval left at now, in seconds, and
+// whether the message is still worth anything.
+// [MQTT-3.3.2-5, 5.0] [MQTT-3.3.2-6, 5.0]
+func (m *message) remaining(now int64) (uint32, bool) {
+	if !m.expires {
+		return 0, true
+	}
+	waited := (now - m.arrived) / int64(time.Second)
+	if waited >= int64(m.expiry) {
+		return 0, false
+	}
+	return m.expiry - uint32(max(waited, 0)), true
+}
+
+// size is what the message costs a queue, in bytes.
+func (m *message) size() int { return len(m.topic) + len(m.payload) + len(m.props) + messageCost }
+
+// messageCost is a message's fixed part and a queue's slot for it.
+const messageCost = 160
+
+// clone copies a message out of the read buffer.
+func (m *message) clone() *message {
+	k := new(message)
+	*k = *m
+	b := make([]byte, len(m.topic)+len(m.payload)+len(m.props))
+	n := copy(b, m.topic)
+	k.topic = b[:n:n]
+	p := n + copy(b[n:], m.payload)
+	k.payload = b[n:p:p]
+	copy(b[p:], m.props)
+	k.props = b[p:]
+	return k
+}
+
+// public is the message as programs see it. It shares m's bytes.
+func (m *message) public(now int64) mqtt.Message {
+	out := mqtt.Message{Topic: string(m.topic), Payload: m.payload, QoS: m.qos, Retain: m.retain}
+	if len(m.props) > 0 {
+		out.Properties = packet.Public(m.props)
+	}
+	if m.expires {
+		out.HasExpiry = true
+		out.MessageExpiry, _ = m.remaining(now)
+	}
+	return out
+}
+
+// fromPublic makes a kept message of what a program publishes.
+func fromPublic(in *mqtt.Message, now int64) *message {
+	return &message{
+		topic:   []byte(in.Topic),
+		payload: append([]byte(nil), in.Payload...),
+		props:   packet.AppendPublic(nil, &in.Properties),
+		arrived: now,
+		expiry:  in.MessageExpiry,
+		expires: in.HasExpiry,
+		qos:     in.QoS,
+		retain:  in.Retain,
+	}
+}
+
+// A form is a way a PUBLISH stands on the wire. Everything else that differs
+// from subscriber to subscriber is patched.
+type form int
+
+const (
+	form3QoS0 form = iota // 3.1 and 3.1.1
+	form3Acked
+	form5QoS0
+	form5Acked
+	forms
+)
+
+func formOf(v mqtt.Version, q mqtt.QoS) form {
+	f := form3QoS0
+	if v == mqtt.V5 {
+		f = form5QoS0
+	}
+	if q > mqtt.AtMostOnce {
+		f++
+	}
+	return f
+}
+
+// A variant is what one subscriber's copy of a PUBLISH has of its own.
+type variant struct {
+	qos    mqtt.QoS
+	retain bool
+	dup    bool
+	id     mqtt.PacketID
+	ids    []uint32 // Subscription Identifiers; 5.0 only
+	alias  uint16   // Topic Alias; 0: none
+	known  bool     // the alias alone names the topic
+}
+
+func (x *variant) flags() byte {
+	f := byte(x.qos) << 1
+	if x.retain {
+		f |= 1
+	}
+	if x.dup {
+		f |= 8
+	}
+	return f
+}
+
+// appendPublish appends m as a PUBLISH, with expiry as what is left of its
+// Message Expiry Interval.
+func appendPublish(dst []byte, v mqtt.Version, m *message, x *variant, expiry uint32) []byte {
+	topic := m.topic
+	if x.known {
+		topic = nil
+	}
+	n := 2 + len(topic) + len(m.payload)
+	if x.qos > mqtt.AtMostOnce {
+		n += 2
+	}
+	props := 0
+	if v == mqtt.V5 {
+		props = propertiesSize(m, x)
+		n += packet.VarintSize(props) + props
+	}
+	dst = packet.AppendHeader(dst, packet.PUBLISH, x.flags(), n)
+	dst = append(dst, byte(len(topic)>>8), byte(len(topic)))
+	dst = append(dst, topic...)
+	if x.qos > mqtt.AtMostOnce {
+		dst = append(dst, byte(x.id>>8), byte(x.id))
+	}
+	if v == mqtt.V5 {
+		dst = packet.AppendVarint(dst, props)
+		dst = appendProperties(dst, m, x, expiry)
+	}
+	return append(dst, m.payload...)
+}
+
+func propertiesSize(m *message, x *variant) int {
+	n := len(m.props)
+	if m.expires {
+		n += 5
+	}
+	if x.alias > 0 {
+		n += 3
+	}
+	for _, id := range x.ids {
+		n += 1 + packet.VarintSize(int(id))
+	}
+	return n
+}
+
+func appendProperties(dst []byte, m *message, x *variant, expiry uint32) []byte {
+	if m.expires {
+		dst = append(dst, byte(packet.PropMessageExpiryInterval),
+			byte(expiry>>24), byte(expiry>>16), byte(expiry>>8), byte(expiry))
+	}
+	if x.alias > 0 {
+		dst = append(dst, byte(packet.PropTopicAlias), byte(x.alias>>8), byte(x.alias))
+	}
+	for _, id := range x.ids {
+		dst = packet.AppendVarint(append(dst, byte(packet.PropSubscriptionIdentifier)), int(id))
+	}
+	return append(dst, m.props...)
+}
+
+// publishSize is the length of what appendPublish would append.
+func publishSize(v mqtt.Version, m *message, x *variant) int {
+	n := 2 + len(m.topic) + len(m.payload)
+	if x.known {
+		n -= len(m.topic)
+	}
+	if x.qos > mqtt.AtMostOnce {
+		n += 2
+	}
+	if v == mqtt.V5 {
+		props := propertiesSize(m, x)
+		n += packet.VarintSize(props) + props
+	}
+	return 1 + packet.VarintSize(n) + n
+}

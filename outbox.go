@@ -1,0 +1,293 @@
+package midge
+
+import (
+	"sync"
+	"time"
+
+	"github.com/midgemq/midge/link"
+	"github.com/midgemq/midge/mqtt"
+)
+
+// An outbox is what waits to be written to one connection, and the right to
+// write it. Anyone may append; one goroutine at a time writes, the client's
+// own at the end of a batch or one started for the purpose. Nobody else ever
+// waits for the socket.
+type outbox struct {
+	c *conn // immutable
+
+	mu       sync.Mutex
+	session  *session // set once, with CONNACK
+	w        link.Writer
+	out      []byte // waiting
+	spare    []byte // the buffer last written, for the next turn
+	messages int    // PUBLISH packets in out
+	writing  bool
+	idle     *sync.Cond // set by finish, which waits for writing to end
+	failed   bool       // a write failed: nothing more can go out
+	readBy   time.Time  // the read deadline in force; zero is none
+	writeBy  time.Time  // the write deadline in force
+
+	dead   bool // the connection is to end
+	code   mqtt.ReasonCode
+	marked *conn // whose dirty list names this connection, last we know
+}
+
+func (o *outbox) init(c *conn) {
+	o.c = c
+	o.w.Init(link.Server, 0)
+}
+
+const (
+	flushAt  = 64 << 10 // bytes from the queue that may wait in out: the socket's share, not the queue's
+	keepSize = 64 << 10 // larger buffers are not kept once written
+)
+
+// roomLocked reports whether the outbox takes a QoS 0 message of size bytes.
+// What is over the bound is dropped: a slow consumer hurts only itself.
+func (o *outbox) roomLocked(size int) bool {
+	set := o.c.b.set
+	return len(o.out)+size <= set.MaxQueuedBytes && o.messages < set.MaxQueuedMessages
+}
+
+// markLocked reports whether by's dirty list has to take the connection up.
+func (o *outbox) markLocked(by *conn) bool {
+	if o.marked == by && by != nil {
+		return false
+	}
+	o.marked = by
+	return true
+}
+
+// flush writes what waits, in the goroutine of the connection itself. It
+// makes one pass only, so that a flood towards this client cannot keep its
+// goroutine from reading; what came meanwhile is left to a writer aside.
+func (c *conn) flush() {
+	if c.outbox.startWriting() && c.outbox.pass() {
+		go c.outbox.drain()
+	}
+}
+
+// flushAside writes what waits without waiting for it.
+func (c *conn) flushAside() {
+	if c.outbox.startWriting() {
+		go c.outbox.drain()
+	}
+}
+
+// startWriting claims the right to write, if there is anything to write.
+func (o *outbox) startWriting() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.marked = nil
+	if o.writing || len(o.out) == 0 || o.failed {
+		return false
+	}
+	o.writing = true
+	return true
+}
+
+func (o *outbox) drain() {
+	for o.pass() {
+	}
+}
+
+// pass writes what waits now and reports whether more came meanwhile. When it
+// reports false the right to write is given back.
+func (o *outbox) pass() bool {
+	o.mu.Lock()
+	buf := o.out
+	o.out, o.spare = o.spare[:0], nil
+	o.messages = 0
+	deadline, arm := o.writeDeadlineLocked()
+	s := o.session
+	o.mu.Unlock()
+
+	if arm {
+		o.c.nc.SetWriteDeadline(deadline)
+	}
+	n, err := o.c.nc.Write(buf)
+	o.c.stats.bytesOut.Add(uint64(n))
+	if err != nil {
+		o.writeFailed(err)
+	} else if s != nil {
+		s.pump(o.c) // what the queue held back while out was full
+	}
+
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if cap(buf) <= keepSize {
+		o.spare = buf[:0]
+	}
+	if len(o.out) > 0 && !o.failed {
+		return true
+	}
+	if o.failed {
+		o.out = nil
+	}
+	if cap(o.out) > keepSize {
+		o.out = nil
+	}
+	o.writing = false
+	if o.idle != nil {
+		o.idle.Broadcast()
+	}
+	return false
+}
+
+// writeDeadlineLocked gives each write at least half of WriteTimeout and moves
+// the deadline only when it must.
+func (o *outbox) writeDeadlineLocked() (time.Time, bool) {
+	now, patience := time.Now(), o.c.b.set.WriteTimeout
+	if o.dead {
+		patience = linger
+	} else if o.writeBy.Sub(now) >= patience/2 {
+		return o.writeBy, false
+	}
+	o.writeBy = now.Add(patience)
+	return o.writeBy, true
+}
+
+// writeFailed gives up on the socket. A client that took nothing for the
+// whole of WriteTimeout is a stalled one, and is counted.
+func (o *outbox) writeFailed(err error) {
+	o.mu.Lock()
+	o.failed = true
+	stalled := !o.dead && isTimeout(err)
+	if !o.dead {
+		o.dead, o.code = true, mqtt.UnspecifiedError
+	}
+	o.wakeReaderLocked()
+	s := o.session
+	o.mu.Unlock()
+	o.c.cancel()
+	if stalled && s != nil {
+		o.c.b.count.stalled.Add(1)
+		o.c.b.log.Warn("client takes no data and is cut off", "client", s.id,
+			"remote", o.c.remote.Addr, "after", o.c.b.set.WriteTimeout)
+	}
+}
+
+func isTimeout(err error) bool {
+	t, ok := err.(interface{ Timeout() bool })
+	return ok && t.Timeout()
+}
+
+// kill marks the connection as over, with code as the last word, and wakes
+// both its reader and a blocked writer. It reports whether it was the first to.
+func (o *outbox) kill(code mqtt.ReasonCode, reason string) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.dead {
+		return false
+	}
+	o.dead, o.code = true, code
+	o.out = o.w.Refuse(o.out, code, reason)
+	o.wakeReaderLocked()
+	if o.writing {
+		o.c.nc.SetWriteDeadline(time.Now().Add(linger))
+	}
+	return true
+}
+
+func (o *outbox) wakeReaderLocked() {
+	o.readBy = time.Unix(1, 0)
+	o.c.nc.SetReadDeadline(o.readBy)
+}
+
+// refuse appends the last word about the client's own fault. level is the
+// version its CONNECT named, 0 if it got not that far.
+func (o *outbox) refuse(level mqtt.Version, code mqtt.ReasonCode, text string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.w.Answer(level)
+	if !o.dead {
+		o.out = o.w.Refuse(o.out, code, text)
+	}
+}
+
+// finish writes what waits, within linger, and lets the client hear it: a
+// socket closed with bytes unread would take the last words back.
+func (o *outbox) finish() {
+	o.mu.Lock()
+	o.dead = true
+	o.idle = sync.NewCond(&o.mu)
+	if o.writing {
+		o.c.nc.SetWriteDeadline(time.Now().Add(linger))
+	}
+	for o.writing {
+		o.idle.Wait()
+	}
+	last := len(o.out) > 0 && !o.failed
+	o.writing = last
+	o.mu.Unlock()
+	if last {
+		o.drain()
+	}
+	o.mu.Lock()
+	heard := o.w.Closed() && !o.failed
+	o.out, o.spare, o.failed = nil, nil, true
+	o.mu.Unlock()
+	if heard {
+		o.hangUp()
+	}
+}
+
+// hangUp waits for the client to close after its last word, for a moment and
+// within a bound.
+func (o *outbox) hangUp() {
+	if o.c.nc.CloseWrite() != nil {
+		return
+	}
+	o.c.nc.SetReadDeadline(time.Now().Add(linger))
+	sink := make([]byte, 4<<10)
+	for range 64 {
+		if _, err := o.c.nc.Read(sink); err != nil {
+			return
+		}
+	}
+}
+
+func (o *outbox) isDead() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.dead
+}
+
+func (o *outbox) deadFor() (bool, mqtt.ReasonCode) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.dead, o.code
+}
+
+// setReadDeadline makes the next read end at at, or never; a deadline in
+// force that is earlier than needed stays, since running into it only means
+// looking again.
+func (o *outbox) setReadDeadline(at time.Duration, ok bool) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.dead {
+		return nil // wakeReaderLocked has set it
+	}
+	var want time.Time
+	if ok {
+		want = o.c.b.epoch.Add(at)
+	}
+	if !o.readBy.IsZero() && ok && !o.readBy.After(want) {
+		return nil
+	}
+	if o.readBy.IsZero() && !ok {
+		return nil
+	}
+	o.readBy = want
+	return o.c.nc.SetReadDeadline(want)
+}
+
+// forgetDeadline notes that the read deadline has passed.
+func (o *outbox) forgetDeadline() {
+	o.mu.Lock()
+	if !o.dead {
+		o.readBy = time.Time{}
+		o.c.nc.SetReadDeadline(o.readBy)
+	}
+	o.mu.Unlock()
+}

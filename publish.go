@@ -1,0 +1,137 @@
+package midge
+
+import (
+	"context"
+
+	"github.com/midgemq/midge/flow"
+	"github.com/midgemq/midge/link"
+	"github.com/midgemq/midge/mqtt"
+	"github.com/midgemq/midge/packet"
+)
+
+// publish takes one PUBLISH through its stages, in this order and no other:
+// the link has decoded it and resolved its alias; here it is claimed (is it a
+// repeat?), authorized, retained, routed and acknowledged.
+func (c *conn) publish(sc *scratch, p *packet.Publish) error {
+	c.stats.messagesIn.Add(1)
+	arrival := flow.Fresh
+	if p.QoS > mqtt.AtMostOnce {
+		arrival = c.session.in.Publish(p.QoS, p.ID)
+	}
+	code := mqtt.Success
+	var reason string
+	switch arrival {
+	case flow.Excess:
+		return &Refusal{Code: mqtt.ReceiveMaximumExceeded} // [X5-3.3.4-e]
+	case flow.Clash:
+		return &Refusal{Code: mqtt.PacketIdentifierInUse}
+	case flow.Fresh:
+		c.take(sc, p)
+		if refusal := c.authorize(sc, p); refusal != nil {
+			code, reason = refusal.Code, refusal.Reason
+			c.b.count.denied.Add(1)
+			break
+		}
+		if c.b.accept(sc, &c.routes, c) == 0 {
+			code = mqtt.NoMatchingSubscribers
+		}
+	}
+	if p.QoS == mqtt.AtMostOnce {
+		if code == mqtt.PayloadFormatInvalid {
+			return &Refusal{Code: code, Reason: reason}
+		}
+		return nil
+	}
+	c.session.in.Ack(p.ID, code)
+	for {
+		r, ok := c.session.in.Next()
+		if !ok {
+			return nil
+		}
+		c.acknowledge(r, reason)
+	}
+}
+
+// acknowledge sends PUBACK or PUBREC. Before 5.0 there is no way to say no:
+// the message is acknowledged and goes nowhere [MQTT-3.3.5-2, 3.1.1].
+func (c *conn) acknowledge(r flow.Receipt, reason string) {
+	t := packet.PUBACK
+	if r.QoS == mqtt.ExactlyOnce {
+		t = packet.PUBREC
+	}
+	c.send(func(w *link.Writer, out []byte) []byte {
+		if reason == "" {
+			return w.Ack(out, t, r.ID, r.Code)
+		}
+		a := packet.Ack{Type: t, ID: r.ID, Code: r.Code}
+		a.Properties.ReasonString = []byte(reason)
+		return w.AckWith(out, &a)
+	})
+}
+
+// pubrel ends a QoS 2 exchange [MQTT-4.3.3-11, 5.0].
+func (c *conn) pubrel(a *packet.Ack) {
+	code := mqtt.Success
+	if !c.session.in.Pubrel(a.ID) {
+		code = mqtt.PacketIdentifierNotFound
+	}
+	c.send(func(w *link.Writer, out []byte) []byte { return w.Ack(out, packet.PUBCOMP, a.ID, code) })
+}
+
+// take makes p the message at hand.
+func (c *conn) take(sc *scratch, p *packet.Publish) {
+	sc.begin()
+	m := &sc.m
+	m.topic, m.payload = p.Topic, p.Payload
+	m.qos, m.retain = p.QoS, p.Retain
+	m.origin = c.session
+	m.arrived = sc.now.UnixNano()
+	m.props, m.expires, m.expiry = nil, false, 0
+	if props := &p.Properties; props.Present != 0 {
+		sc.props = packet.AppendForward(sc.props[:0], props)
+		m.props = sc.props
+		if props.Has(packet.PropMessageExpiryInterval) {
+			m.expires, m.expiry = true, props.MessageExpiryInterval
+		}
+	}
+}
+
+// authorize asks whether this client may publish this.
+func (c *conn) authorize(sc *scratch, p *packet.Publish) *Refusal {
+	// [X5-4.7.2-a] [X311-4.7.2-a]
+	if p.Topic[0] == '$' {
+		return &Refusal{Code: mqtt.NotAuthorized, Reason: "topics that begin with $ are the server's"}
+	}
+	// [X5-3.3.2.3.2-a]
+	if p.Properties.PayloadFormatIndicator == 1 && !p.PayloadFormatOK() {
+		return &Refusal{Code: mqtt.PayloadFormatInvalid, Reason: "payload is not UTF-8"}
+	}
+	if c.b.set.Hooks.Publish == nil {
+		return nil
+	}
+	c.flushDirty()
+	c.flush()
+	return c.b.askPublish(c.ctx, c.info, &sc.m)
+}
+
+// askPublish asks Hooks.Publish about m.
+func (b *Broker) askPublish(ctx context.Context, info ClientInfo, m *message) *Refusal {
+	hook := b.set.Hooks.Publish
+	if hook == nil {
+		return nil
+	}
+	pub := m.public(m.arrived)
+	err := b.contain("Publish", func() error { return hook(ctx, info, &pub) })
+	if err != nil {
+		b.log.Debug("publish refused", "client", info.ClientID, "topic", string(m.topic), "error", err)
+	}
+	return refusalOf(err)
+}
+
+// accept retains the message at hand if it asks for that, and routes it.
+func (b *Broker) accept(sc *scratch, r *routeCache, by *conn) int {
+	if sc.m.retain {
+		b.retain(sc)
+	}
+	return b.route(sc, r, by)
+}

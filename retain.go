@@ -1,0 +1,134 @@
+package midge
+
+import (
+	"time"
+
+	"github.com/midgemq/midge/mqtt"
+)
+
+// retain stores the message at hand as its topic's retained one, or clears
+// the topic if it is empty [MQTT-3.3.1-5, 5.0] [MQTT-3.3.1-6, 5.0]
+// [MQTT-3.3.1-10, 3.1.1] [MQTT-3.3.1-11, 3.1.1]. It runs before routing: a
+// subscriber that comes in between gets the message at least once, and never
+// an older one after it.
+func (b *Broker) retain(sc *scratch) {
+	switch {
+	case !b.set.limits.RetainAvailable:
+	case len(sc.m.payload) == 0:
+		b.retained.Delete(string(sc.m.topic))
+	default:
+		b.retained.Set(string(sc.m.topic), sc.keep())
+	}
+}
+
+// sweepRetained forgets retained messages whose time is up [X5-3.3.1.3-b].
+func (b *Broker) sweepRetained(now time.Time) {
+	var expired []*message
+	b.retained.Match("#", func(m *message) bool {
+		if _, alive := m.remaining(now.UnixNano()); !alive {
+			expired = append(expired, m)
+		}
+		return true
+	})
+	for _, m := range expired {
+		b.retained.DeleteIf(string(m.topic), func(cur *message) bool { return cur == m })
+	}
+}
+
+// A replay is the retained messages one new subscription is owed.
+type replay struct {
+	sub  *subscription
+	left []*message
+}
+
+// owed collects what sub is to be sent of the retained store.
+func (b *Broker) owed(sub *subscription) []*message {
+	var all []*message
+	now := time.Now().UnixNano()
+	b.retained.Match(sub.spec.Filter, func(m *message) bool {
+		if _, alive := m.remaining(now); alive {
+			all = append(all, m)
+		}
+		return true
+	})
+	return all
+}
+
+// replayed is the delivery of a retained message: RETAIN is set
+// [MQTT-3.3.1-8, 3.1.1] [X5-3.3.1.3-b].
+func (r *replay) delivery(m *message) delivery {
+	return delivery{m: m, qos: min(m.qos, r.sub.spec.QoS), ids: r.sub.ids, retain: true}
+}
+
+// owe puts retained messages in line to be sent. Asking again for the same
+// filter starts over instead of adding up.
+func (s *session) owe(sub *subscription, messages []*message) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := range s.replays {
+		if s.replays[i].sub.spec.Filter == sub.spec.Filter {
+			s.replays = append(s.replays[:i], s.replays[i+1:]...)
+			break
+		}
+	}
+	if len(messages) > 0 {
+		s.replays = append(s.replays, replay{sub, messages})
+		s.backlog.Store(true)
+	}
+}
+
+// owedAlready is how many retained messages are still to be sent.
+func (s *session) owedAlready() (n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := range s.replays {
+		n += len(s.replays[i].left)
+	}
+	return n
+}
+
+// replayLocked sends the next retained message, or skips it if a newer one
+// has taken its place: that one was, or will be, routed to this subscription.
+// It reports false when nothing is left or nothing can go now.
+func (s *session) replayLocked(c, by *conn) bool {
+	if len(s.replays) == 0 {
+		return false
+	}
+	r := &s.replays[0]
+	if len(r.left) == 0 {
+		s.replays = append(s.replays[:0], s.replays[1:]...)
+		return true
+	}
+	m := r.left[0]
+	if cur, ok := s.b.retained.Get(string(m.topic)); ok && cur == m {
+		d := r.delivery(m)
+		if d.qos == mqtt.AtMostOnce {
+			if !c.outbox.sendPlain(c, by, &d) {
+				return false
+			}
+		} else if !s.out.Ready() || !s.sendLocked(c, by, nil, &d) {
+			return false
+		}
+	}
+	r.left[0] = nil
+	r.left = r.left[1:]
+	return true
+}
+
+// sendPlain appends a QoS 0 message that waited. It reports false when the
+// outbox holds enough for now.
+func (o *outbox) sendPlain(c, by *conn, d *delivery) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.dead || len(o.out) >= flushAt {
+		return false
+	}
+	now := time.Now().UnixNano()
+	if _, alive := d.m.remaining(now); !alive {
+		return true
+	}
+	if o.publishLocked(d.m, &variant{retain: d.retain, ids: d.ids}, now) {
+		o.wroteLocked(c, by)
+	}
+	return true
+}

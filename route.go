@@ -1,0 +1,163 @@
+package midge
+
+import (
+	"hash/maphash"
+
+	"github.com/midgemq/midge/mqtt"
+)
+
+// A target is one session a topic goes to, all its matching subscriptions in
+// one: the highest QoS of them [MQTT-3.3.5-1, 3.1.1] [MQTT-3.3.4-2, 5.0] and
+// every identifier [MQTT-3.3.4-4, 5.0].
+type target struct {
+	s    *session
+	subs []*subscription // more than one where filters overlap
+	one  *subscription   // the only one otherwise
+	ids  []uint32
+	qos  mqtt.QoS
+	rap  bool
+	nl   bool // one of them has No Local
+}
+
+// A plan is who gets what is published to a topic, as the index stood at a
+// version of it. Owned by the connection that made it.
+type plan struct {
+	topic   []byte
+	version uint64
+	targets []target
+	groups  []*group
+}
+
+// A routeCache remembers the plans of the topics a connection publishes to.
+// While nobody subscribes or unsubscribes, a topic is matched once.
+type routeCache struct {
+	plans []*plan
+	found []*subscription
+	place map[*session]int
+}
+
+// routesKept is how many topics a connection remembers; they are looked up by
+// hash and push each other out.
+const routesKept = 64
+
+var routeSeed = maphash.MakeSeed()
+
+func (r *routeCache) plan(b *Broker, topic []byte) *plan {
+	if r.plans == nil {
+		r.plans = make([]*plan, routesKept)
+	}
+	slot := &r.plans[maphash.Bytes(routeSeed, topic)%routesKept]
+	version := b.index.Version()
+	p := *slot
+	if p != nil && p.version == version && string(p.topic) == string(topic) {
+		return p
+	}
+	if p == nil {
+		p = new(plan)
+		*slot = p
+	}
+	p.topic = append(p.topic[:0], topic...)
+	p.version = version
+	r.found = b.index.Match(topic, r.found[:0])
+	r.build(p)
+	clear(r.found)
+	return p
+}
+
+// build merges what the index found by session.
+func (r *routeCache) build(p *plan) {
+	clear(p.targets)
+	clear(p.groups)
+	p.targets, p.groups = p.targets[:0], p.groups[:0]
+	if r.place == nil {
+		r.place = map[*session]int{}
+	}
+	for _, sub := range r.found {
+		if sub.group != nil {
+			p.groups = append(p.groups, sub.group)
+			continue
+		}
+		if i, ok := r.place[sub.s]; ok {
+			p.targets[i].add(sub)
+			continue
+		}
+		r.place[sub.s] = len(p.targets)
+		p.targets = append(p.targets, target{
+			s: sub.s, one: sub, ids: sub.ids, qos: sub.spec.QoS,
+			rap: sub.spec.RetainAsPublished, nl: sub.spec.NoLocal,
+		})
+	}
+	clear(r.place)
+}
+
+func (t *target) add(sub *subscription) {
+	if t.subs == nil {
+		t.subs = []*subscription{t.one}
+	}
+	for i, other := range t.subs {
+		if other.spec.Filter == sub.spec.Filter { // one is about to replace the other
+			if sub.seq > other.seq {
+				t.subs[i] = sub
+			}
+			t.merge(t.subs)
+			return
+		}
+	}
+	t.subs = append(t.subs, sub)
+	t.merge(t.subs)
+}
+
+func (t *target) merge(subs []*subscription) {
+	t.qos, t.rap, t.nl, t.ids = 0, false, false, nil
+	for _, sub := range subs {
+		t.qos = max(t.qos, sub.spec.QoS)
+		t.rap = t.rap || sub.spec.RetainAsPublished
+		t.nl = t.nl || sub.spec.NoLocal
+		t.ids = append(t.ids, sub.ids...)
+	}
+}
+
+// without returns the target as its own messages see it: less what has No
+// Local [MQTT-3.8.3-3, 5.0]. False is nobody left.
+func (t *target) withoutLocal() (target, bool) {
+	var rest []*subscription
+	for _, sub := range t.subs {
+		if !sub.spec.NoLocal {
+			rest = append(rest, sub)
+		}
+	}
+	if len(rest) == 0 {
+		return target{}, false
+	}
+	own := target{s: t.s}
+	own.merge(rest)
+	return own, true
+}
+
+// route hands the message at hand to everyone whose subscription matches and
+// returns how many that were.
+func (b *Broker) route(sc *scratch, r *routeCache, by *conn) (n int) {
+	p := r.plan(b, sc.m.topic)
+	for i := range p.targets {
+		t := &p.targets[i]
+		if t.nl && sc.m.origin != nil && sc.m.origin.id == t.s.id {
+			own, ok := t.withoutLocal()
+			if !ok {
+				continue
+			}
+			t = &own
+		}
+		t.s.deliver(sc, by, delivery{
+			qos:    min(sc.m.qos, t.qos), // [MQTT-3.8.4-8, 5.0] [MQTT-3.8.4-6, 3.1.1]
+			ids:    t.ids,
+			retain: sc.m.retain && t.rap, // [MQTT-3.3.1-12, 5.0] [MQTT-3.3.1-9, 3.1.1]
+		})
+		n++
+	}
+	for _, g := range p.groups {
+		if g.deliver(sc, by, nil) {
+			n++
+		}
+	}
+	return n
+}

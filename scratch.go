@@ -1,0 +1,82 @@
+package midge
+
+import (
+	"sync"
+	"time"
+
+	"github.com/midgemq/midge/link"
+	"github.com/midgemq/midge/mqtt"
+)
+
+// A scratch is the working memory of one batch. A connection borrows it while
+// it has packets to handle, so an idle one costs none of it.
+type scratch struct {
+	packets link.Packets
+	now     time.Time
+
+	m      message  // the PUBLISH at hand, in views
+	kept   *message // its copy on the heap, once somebody needed one
+	props  []byte
+	frames [forms][]byte // the PUBLISH at hand, encoded; empty until wanted
+	codes  []byte        // reason codes of the SUBACK or UNSUBACK at hand
+}
+
+var scratches = sync.Pool{New: func() any { return new(scratch) }}
+
+// keepScratch is the largest encoded message whose memory a scratch keeps.
+const keepScratch = 64 << 10
+
+func (sc *scratch) reset() *scratch {
+	sc.begin()
+	sc.m = message{}
+	for f, b := range sc.frames {
+		if cap(b) > keepScratch {
+			sc.frames[f] = nil
+		}
+	}
+	if cap(sc.props) > keepScratch {
+		sc.props = nil
+	}
+	return sc
+}
+
+// begin forgets the message before.
+func (sc *scratch) begin() {
+	sc.kept = nil
+	for f := range sc.frames {
+		sc.frames[f] = sc.frames[f][:0]
+	}
+}
+
+// of makes a kept message the one at hand.
+func (sc *scratch) of(m *message) {
+	sc.begin()
+	sc.m, sc.kept = *m, m
+}
+
+// keep returns the message at hand as one that outlives the batch. All who
+// keep it share the same copy.
+func (sc *scratch) keep() *message {
+	if sc.kept == nil {
+		sc.kept = sc.m.clone()
+	}
+	return sc.kept
+}
+
+// frame returns the message at hand, encoded once for everyone of this
+// version and QoS: no flags, identifier 0. idAt is where the identifier goes.
+func (sc *scratch) frame(v mqtt.Version, q mqtt.QoS) (frame []byte, idAt int) {
+	f := formOf(v, q)
+	if len(sc.frames[f]) == 0 {
+		expiry, _ := sc.m.remaining(sc.now.UnixNano())
+		x := variant{qos: q}
+		sc.frames[f] = appendPublish(sc.frames[f][:0], v, &sc.m, &x, expiry)
+		sc.frames[f][0] &^= 0x0F
+	}
+	frame = sc.frames[f]
+	idAt = 1
+	for frame[idAt]&0x80 != 0 {
+		idAt++
+	}
+	return frame, idAt + 1 + 2 + len(sc.m.topic)
+}

@@ -1,0 +1,346 @@
+package midge
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/midgemq/midge/flow"
+	"github.com/midgemq/midge/link"
+	"github.com/midgemq/midge/mqtt"
+	"github.com/midgemq/midge/packet"
+)
+
+// A session is what the broker knows of one client identifier: its
+// subscriptions, what waits for it, and how far each QoS 1 and 2 exchange has
+// come. It outlives connections by its expiry [MQTT-3.1.3-2].
+//
+// Lock order: mu before the outbox's lock of the connection. No two sessions'
+// locks are ever held together.
+type session struct {
+	b     *Broker
+	id    string
+	local *localClient // a subscriber inside the program; never has a conn
+
+	// conn is the connection in charge, nil while the client is away. Read by
+	// anyone; written under mu.
+	conn atomic.Pointer[conn]
+
+	// in is owned by the connection in charge.
+	in flow.Inbound
+
+	// backlog mirrors whether queue, replays or resends hold anything, so that
+	// the writer need not take mu to find nothing.
+	backlog atomic.Bool
+
+	mu      sync.Mutex
+	subs    map[string]*subscription // guarded by mu, by filter
+	out     flow.Outbound[delivery]  // guarded by mu
+	queue   queue                    // guarded by mu: not sent yet
+	replays []replay                 // guarded by mu: retained messages still to be sent
+	ended   bool                     // guarded by mu: deleted; nothing may be added
+	will    *will                    // guarded by mu: waiting for its delay to pass
+	timers  [2]*time.Timer           // guarded by mu: will delay and session expiry
+	version mqtt.Version             // guarded by mu: of the last connection
+	since   time.Time                // guarded by mu: when the client left
+}
+
+// A delivery is one message on its way to one session.
+type slot = flow.Slot[delivery]
+
+type delivery struct {
+	m      *message
+	ids    []uint32 // identifiers of the subscriptions that matched
+	share  *group   // the group that chose this session
+	qos    mqtt.QoS // granted
+	retain bool     // the RETAIN flag this subscriber sees
+}
+
+func (b *Broker) newSession(id string) *session {
+	s := &session{b: b, id: id, subs: map[string]*subscription{}}
+	s.in.Init(b.set.ReceiveMaximum)
+	s.out.Init(b.set.MaxInflight, nil)
+	return s
+}
+
+// online reports whether the client is connected now.
+func (s *session) online() bool { return s.local != nil || s.conn.Load() != nil }
+
+// deliver takes the message at hand for this session: onto the wire if it can
+// go now, into the queue if it must wait, nowhere if there is no room. It
+// never blocks. by is the connection whose batch this is, nil outside one.
+func (s *session) deliver(sc *scratch, by *conn, d delivery) {
+	switch {
+	case s.local != nil:
+		s.local.deliver(sc.keep(), d)
+	case d.qos == mqtt.AtMostOnce:
+		if c := s.conn.Load(); c != nil {
+			c.deliverNow(sc, by, &d)
+		}
+	default:
+		s.deliverAcked(sc, by, d)
+	}
+}
+
+// deliverNow appends a QoS 0 message to the outbox, or drops it.
+func (c *conn) deliverNow(sc *scratch, by *conn, d *delivery) {
+	o := &c.outbox
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.dead {
+		return
+	}
+	before := len(o.out)
+	if len(d.ids) == 0 && !o.w.Aliasing() {
+		frame, _ := sc.frame(o.w.Version(), mqtt.AtMostOnce)
+		if !o.w.Fits(len(frame)) {
+			return // [MQTT-3.1.2-25, 5.0]
+		}
+		if !o.roomLocked(len(frame)) {
+			c.dropped()
+			return
+		}
+		o.out = append(o.out, frame...)
+		if d.retain {
+			o.out[before] |= 1
+		}
+	} else {
+		if !o.roomLocked(sc.m.size()) {
+			c.dropped()
+			return
+		}
+		if !o.publishLocked(&sc.m, &variant{retain: d.retain, ids: d.ids}, sc.now.UnixNano()) {
+			return
+		}
+	}
+	o.wroteLocked(c, by)
+}
+
+// deliverAcked sends a QoS 1 or 2 message if the window is open, and queues it
+// otherwise.
+func (s *session) deliverAcked(sc *scratch, by *conn, d delivery) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ended {
+		return
+	}
+	d.m = sc.keep()
+	c := s.conn.Load()
+	if c == nil || s.backlog.Load() || !s.out.Ready() || !s.sendLocked(c, by, sc, &d) {
+		s.enqueueLocked(d)
+	}
+}
+
+// enqueueLocked puts a delivery at the end of the queue, or drops it, counted,
+// when the queue is full: what was accepted first is kept.
+func (s *session) enqueueLocked(d delivery) {
+	if s.queue.bytes+d.m.size() > s.b.set.MaxQueuedBytes || s.queue.n >= s.b.set.MaxQueuedMessages {
+		s.b.count.dropped.Add(1)
+		if c := s.conn.Load(); c != nil {
+			c.stats.dropped.Add(1)
+		}
+		return
+	}
+	s.queue.push(d)
+	s.backlog.Store(true)
+}
+
+// sendLocked opens a QoS 1 or 2 exchange and appends its PUBLISH. It reports
+// false when the outbox holds enough already; true also for a message that
+// needs no sending any more. sc, if it is not nil, has the message encoded.
+func (s *session) sendLocked(c *conn, by *conn, sc *scratch, d *delivery) bool {
+	o := &c.outbox
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.dead || len(o.out) >= flushAt {
+		return false
+	}
+	now := time.Now().UnixNano()
+	if sc != nil {
+		now = sc.now.UnixNano()
+	}
+	if _, alive := d.m.remaining(now); !alive {
+		return true
+	}
+	x := variant{qos: d.qos, retain: d.retain, ids: d.ids}
+	if !o.w.Fits(publishSize(o.w.Version(), d.m, &x)) {
+		return true // [MQTT-3.1.2-25, 5.0]
+	}
+	x.id = s.out.Publish(d.qos, *d)
+	if sc != nil && len(d.ids) == 0 && !o.w.Aliasing() {
+		at := len(o.out)
+		frame, idAt := sc.frame(o.w.Version(), d.qos)
+		o.out = append(o.out, frame...)
+		o.out[at] |= x.flags()
+		o.out[at+idAt], o.out[at+idAt+1] = byte(x.id>>8), byte(x.id)
+	} else {
+		o.publishLocked(d.m, &x, now)
+	}
+	o.wroteLocked(c, by)
+	return true
+}
+
+// publishLocked appends m for this client alone, under a topic alias if the
+// client offers any. It reports false for a message too large for the client.
+func (o *outbox) publishLocked(m *message, x *variant, now int64) bool {
+	expiry, _ := m.remaining(now)
+	if o.w.Aliasing() {
+		x.alias, x.known = o.w.Alias(m.topic)
+	}
+	if !o.w.Fits(publishSize(o.w.Version(), m, x)) {
+		return false
+	}
+	o.out = appendPublish(o.out, o.w.Version(), m, x, expiry)
+	if x.alias > 0 && !x.known {
+		o.w.Define(x.alias, m.topic)
+	}
+	return true
+}
+
+// wroteLocked counts a PUBLISH and sees to it that somebody writes it.
+func (o *outbox) wroteLocked(c, by *conn) {
+	o.messages++
+	c.stats.messagesOut.Add(1)
+	c.stats.packetsOut.Add(1)
+	if by == nil {
+		if !o.writing {
+			o.marked = nil
+			go c.flushAside()
+		}
+	} else if o.markLocked(by) {
+		by.dirty = append(by.dirty, c)
+	}
+}
+
+func (c *conn) dropped() {
+	c.stats.dropped.Add(1)
+	c.b.count.dropped.Add(1)
+}
+
+// pump sends what waits, as far as window and outbox allow: first what has to
+// be sent again, then retained messages, then the queue.
+func (s *session) pump(c *conn) {
+	if !s.backlog.Load() {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.conn.Load() == c {
+		s.pumpLocked(c, nil)
+	}
+}
+
+func (s *session) pumpLocked(c, by *conn) {
+	for s.resendLocked(c, by) {
+	}
+	for s.replayLocked(c, by) {
+	}
+	for len(s.replays) == 0 && s.queue.n > 0 && s.out.Ready() {
+		if !s.sendLocked(c, by, nil, s.queue.front()) {
+			break
+		}
+		s.queue.pop()
+	}
+	s.backlog.Store(s.queue.n > 0 || len(s.replays) > 0 || s.out.Pending())
+}
+
+// resendLocked sends one exchange of an earlier connection again.
+// [MQTT-4.4.0-1] [MQTT-3.3.1-1]
+func (s *session) resendLocked(c, by *conn) bool {
+	o := &c.outbox
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.dead || len(o.out) >= flushAt {
+		return false
+	}
+	slot := s.out.Resend()
+	if slot == nil {
+		return false
+	}
+	if slot.Stage == flow.AwaitPubcomp {
+		o.out = o.w.Ack(o.out, packet.PUBREL, slot.ID, mqtt.Success)
+		c.stats.packetsOut.Add(1)
+	} else {
+		d := &slot.Value
+		x := variant{qos: d.qos, retain: d.retain, ids: d.ids, id: slot.ID, dup: true}
+		o.publishLocked(d.m, &x, time.Now().UnixNano())
+	}
+	o.wroteLocked(c, by)
+	return true
+}
+
+// acked takes PUBACK, PUBREC and PUBCOMP and lets the queue move up.
+func (s *session) acked(c *conn, a *packet.Ack) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch a.Type {
+	case packet.PUBACK:
+		s.out.Puback(a.ID)
+	case packet.PUBCOMP:
+		s.out.Pubcomp(a.ID)
+	case packet.PUBREC:
+		_, known := s.out.Pubrec(a.ID, a.Code)
+		if known && a.Code.Failed() {
+			break
+		}
+		// [MQTT-4.3.3-4, 5.0] [MQTT-4.3.3-1, 3.1.1]
+		code := mqtt.Success
+		if !known {
+			code = mqtt.PacketIdentifierNotFound
+		}
+		c.send(func(w *link.Writer, out []byte) []byte { return w.Ack(out, packet.PUBREL, a.ID, code) })
+	}
+	if s.backlog.Load() {
+		s.pumpLocked(c, c)
+	}
+	return nil
+}
+
+// A queue is a ring of deliveries that counts their bytes.
+type queue struct {
+	ring  []delivery
+	head  int
+	n     int
+	bytes int
+}
+
+func (q *queue) front() *delivery { return &q.ring[q.head] }
+
+func (q *queue) push(d delivery) {
+	if q.n == len(q.ring) {
+		bigger := make([]delivery, max(4, 2*len(q.ring)))
+		for i := range q.n {
+			bigger[i] = q.ring[(q.head+i)%len(q.ring)]
+		}
+		q.ring, q.head = bigger, 0
+	}
+	q.ring[(q.head+q.n)%len(q.ring)] = d
+	q.n++
+	q.bytes += d.m.size()
+}
+
+func (q *queue) pop() delivery {
+	d := q.ring[q.head]
+	q.ring[q.head] = delivery{}
+	q.head = (q.head + 1) % len(q.ring)
+	q.n--
+	q.bytes -= d.m.size()
+	if q.n == 0 {
+		*q = queue{} // an idle session holds no ring
+	}
+	return d
+}
+
+// takeShared removes and returns what shared subscriptions put in the queue.
+func (q *queue) takeShared() (taken []delivery) {
+	var rest queue
+	for q.n > 0 {
+		if d := q.pop(); d.share != nil {
+			taken = append(taken, d)
+		} else {
+			rest.push(d)
+		}
+	}
+	*q = rest
+	return taken
+}

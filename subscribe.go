@@ -1,0 +1,139 @@
+package midge
+
+import (
+	"github.com/midgemq/midge/link"
+	"github.com/midgemq/midge/mqtt"
+	"github.com/midgemq/midge/packet"
+	"github.com/midgemq/midge/topic"
+)
+
+// subscribe answers a SUBSCRIBE: filter by filter, in order, with one SUBACK
+// [MQTT-3.8.4-5, 5.0] [MQTT-3.8.4-4, 3.1.1]. The SUBACK goes out before the
+// retained messages the new subscriptions are owed.
+func (c *conn) subscribe(sc *scratch, p *packet.Subscribe) error {
+	s := c.session
+	sc.codes = sc.codes[:0]
+	var fresh []*subscription
+	for req := range p.Filters.All() {
+		var code mqtt.ReasonCode
+		if s.in.Holds(p.ID) {
+			code = mqtt.PacketIdentifierInUse
+		} else if sub, replay, refused := c.subscribeOne(p, req); refused.Failed() {
+			code = refused
+		} else {
+			code = grant(sub.spec.QoS)
+			if replay {
+				fresh = append(fresh, sub)
+			}
+		}
+		if code.Failed() && c.info.Version != mqtt.V5 {
+			code = mqtt.UnspecifiedError // the one failure SUBACK had [MQTT-3.9.3-2, 3.1.1]
+		}
+		sc.codes = append(sc.codes, byte(code))
+	}
+	ack := packet.Suback{Type: packet.SUBACK, ID: p.ID, Codes: sc.codes}
+	c.send(func(w *link.Writer, out []byte) []byte { return w.Suback(out, &ack) })
+	for _, sub := range fresh {
+		s.owe(sub, c.b.owed(sub))
+	}
+	s.pump(c)
+	return nil
+}
+
+// subscribeOne puts one filter into effect. replay says whether retained
+// messages are due.
+func (c *conn) subscribeOne(p *packet.Subscribe, req packet.Subscription) (sub *subscription, replay bool, refused mqtt.ReasonCode) {
+	// [MQTT-4.7.1-1, 5.0] [MQTT-4.7.1-2, 5.0] [MQTT-4.7.3-1, 5.0] [MQTT-4.8.2-1, 5.0] [MQTT-4.8.2-2, 5.0]
+	if err := topic.CheckFilter(req.Filter); err != nil {
+		return nil, false, mqtt.TopicFilterInvalid
+	}
+	sub = &subscription{s: c.session, seq: c.b.sequence.Add(1), spec: Subscription{
+		Filter:            string(req.Filter),
+		QoS:               min(req.QoS, c.b.set.limits.MaxQoS),
+		NoLocal:           req.NoLocal,
+		RetainAsPublished: req.RetainAsPublished,
+		RetainHandling:    req.RetainHandling,
+		ID:                p.Properties.SubscriptionIdentifier,
+	}}
+	group, rest, shared := topic.Shared(sub.spec.Filter)
+	if !shared {
+		rest = sub.spec.Filter
+	}
+	_ = group
+	// 5.0 clients were disconnected by the link for these.
+	if shared && !c.b.set.limits.SharedAvailable {
+		return nil, false, mqtt.SharedSubscriptionsNotSupported
+	}
+	// [MQTT-3.8.3-2, 3.1.1]
+	if topic.HasWildcard(rest) && !c.b.set.limits.WildcardAvailable {
+		return nil, false, mqtt.WildcardSubscriptionsNotSupported
+	}
+	if refusal := c.askSubscribe(&sub.spec); refusal != nil {
+		return nil, false, refusal.Code
+	}
+	if c.session.owedAlready() > 4*c.b.retained.Len()+c.b.set.MaxQueuedMessages {
+		return nil, false, mqtt.QuotaExceeded
+	}
+	sub.ids = subscriptionIDs(sub.spec.ID)
+
+	s := c.session
+	s.mu.Lock()
+	old := s.subs[sub.spec.Filter]
+	s.subs[sub.spec.Filter] = sub
+	s.mu.Unlock()
+	c.b.install(sub, old)
+
+	switch {
+	case shared: // [X5-4.8.2-a]
+	case c.info.Version != mqtt.V5: // [MQTT-3.8.4-3, 3.1.1]
+		replay = true
+	default: // [MQTT-3.3.1-9, 5.0] [MQTT-3.3.1-10, 5.0] [MQTT-3.3.1-11, 5.0]
+		replay = sub.spec.RetainHandling == 0 || (sub.spec.RetainHandling == 1 && old == nil)
+	}
+	return sub, replay, mqtt.Success
+}
+
+// askSubscribe asks Hooks.Subscribe, which may lower the QoS.
+func (c *conn) askSubscribe(spec *Subscription) *Refusal {
+	hook := c.b.set.Hooks.Subscribe
+	if hook == nil {
+		return nil
+	}
+	c.flushDirty()
+	c.flush()
+	asked := *spec
+	err := c.b.contain("Subscribe", func() error { return hook(c.ctx, c.info, &asked) })
+	spec.QoS = min(spec.QoS, asked.QoS)
+	if err != nil {
+		c.b.log.Info("subscription refused", "client", c.info.ClientID, "filter", spec.Filter, "error", err)
+	}
+	return refusalOf(err)
+}
+
+// unsubscribe ends subscriptions and says for each whether there was one
+// [MQTT-3.10.4-5, 5.0] [MQTT-3.10.4-6, 5.0].
+func (c *conn) unsubscribe(p *packet.Unsubscribe) {
+	s := c.session
+	codes := make([]byte, 0, p.Filters.Len())
+	for filter := range p.Filters.All() {
+		code := mqtt.NoSubscriptionExisted
+		s.mu.Lock()
+		// [MQTT-3.10.4-1] character by character, $share and all.
+		sub := s.subs[string(filter)]
+		delete(s.subs, string(filter))
+		s.mu.Unlock()
+		switch {
+		case s.in.Holds(p.ID):
+			code = mqtt.PacketIdentifierInUse
+		case sub != nil:
+			c.b.uninstall(sub)
+			s.owe(sub, nil)
+			code = mqtt.Success
+		case topic.CheckFilter(filter) != nil:
+			code = mqtt.TopicFilterInvalid
+		}
+		codes = append(codes, byte(code))
+	}
+	ack := packet.Suback{Type: packet.UNSUBACK, ID: p.ID, Codes: codes}
+	c.send(func(w *link.Writer, out []byte) []byte { return w.Suback(out, &ack) })
+}

@@ -1,0 +1,167 @@
+package midge
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"github.com/midgemq/midge/mqtt"
+	"github.com/midgemq/midge/topic"
+)
+
+// A subscription is what the index finds: one session's wish to be sent what
+// a filter matches, or, with group set, that of all members of a shared one.
+// Immutable.
+type subscription struct {
+	s     *session
+	group *group
+	spec  Subscription
+	ids   []uint32 // spec.ID as a delivery carries it
+	seq   uint64   // a later subscription replaces an earlier one to the same filter
+}
+
+// A group is one shared subscription: a share name and a filter.
+type group struct {
+	key    string // the filter as subscribed, $share and all
+	filter string
+
+	next    atomic.Uint64            // round robin
+	members atomic.Pointer[[]member] // snapshot; written under shares.mu
+	entry   *subscription
+}
+
+type member struct {
+	s   *session
+	sub *subscription
+}
+
+// shares are the groups of a broker.
+type shares struct {
+	mu     sync.Mutex
+	groups map[string]*group // guarded by mu, by key
+}
+
+// subscribe puts sub into effect in place of old, which may be nil. The new
+// one stands before the old one goes, so no message falls between
+// [MQTT-3.8.4-4, 5.0] [MQTT-3.8.4-3, 3.1.1].
+func (b *Broker) install(sub, old *subscription) {
+	if _, rest, shared := topic.Shared(sub.spec.Filter); shared {
+		b.shares.join(b, sub, rest)
+		if old == nil {
+			b.count.shared.Add(1)
+		}
+	} else {
+		b.index.Add(sub.spec.Filter, sub)
+		if old != nil {
+			b.index.Remove(old.spec.Filter, old)
+		}
+	}
+	if old == nil {
+		b.count.subscriptions.Add(1)
+	}
+}
+
+// uninstall ends a subscription: nothing new is queued for it
+// [MQTT-3.10.4-2, 5.0].
+func (b *Broker) uninstall(sub *subscription) {
+	b.count.subscriptions.Add(-1)
+	if _, _, shared := topic.Shared(sub.spec.Filter); shared {
+		b.count.shared.Add(-1)
+		b.shares.leave(b, sub)
+		return
+	}
+	b.index.Remove(sub.spec.Filter, sub)
+}
+
+func (sh *shares) join(b *Broker, sub *subscription, filter string) {
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	g := sh.groups[sub.spec.Filter]
+	if g == nil {
+		g = &group{key: sub.spec.Filter, filter: filter}
+		g.members.Store(&[]member{})
+		g.entry = &subscription{group: g}
+		if sh.groups == nil {
+			sh.groups = map[string]*group{}
+		}
+		sh.groups[g.key] = g
+		b.index.Add(filter, g.entry)
+	}
+	g.put(sub.s, sub)
+}
+
+func (sh *shares) leave(b *Broker, sub *subscription) {
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	g := sh.groups[sub.spec.Filter]
+	if g == nil {
+		return
+	}
+	if g.put(sub.s, nil); len(*g.members.Load()) == 0 {
+		b.index.Remove(g.filter, g.entry)
+		delete(sh.groups, g.key)
+	}
+}
+
+// put makes sub the membership of s; nil ends it.
+func (g *group) put(s *session, sub *subscription) {
+	old := *g.members.Load()
+	members := make([]member, 0, len(old)+1)
+	for _, m := range old {
+		if m.s != s {
+			members = append(members, m)
+		}
+	}
+	if sub != nil {
+		members = append(members, member{s, sub})
+	}
+	g.members.Store(&members)
+}
+
+// deliver hands the message at hand to one member: the next in turn that is
+// connected, or the next that can keep it. except was tried and is gone.
+// [X5-4.8.2-a] [MQTT-4.8.2-3, 5.0]
+func (g *group) deliver(sc *scratch, by *conn, except *session) bool {
+	members := *g.members.Load()
+	if len(members) == 0 {
+		return false
+	}
+	start := int(g.next.Add(1) % uint64(len(members)))
+	var away *member
+	for i := range members {
+		m := &members[(start+i)%len(members)]
+		switch {
+		case m.s == except:
+		case m.s.online():
+			m.s.deliver(sc, by, g.delivery(sc, m))
+			return true
+		case away == nil:
+			away = m
+		}
+	}
+	if away == nil {
+		return false
+	}
+	away.s.deliver(sc, by, g.delivery(sc, away))
+	return true
+}
+
+func (g *group) delivery(sc *scratch, m *member) delivery {
+	spec := &m.sub.spec
+	return delivery{
+		share:  g,
+		qos:    min(sc.m.qos, spec.QoS),
+		retain: sc.m.retain && spec.RetainAsPublished,
+		ids:    m.sub.ids,
+	}
+}
+
+// subscriptionIDs is a subscription's identifier as deliveries share it.
+func subscriptionIDs(id uint32) []uint32 {
+	if id == 0 {
+		return nil
+	}
+	return []uint32{id}
+}
+
+// grant is the SUBACK code for a granted QoS.
+func grant(q mqtt.QoS) mqtt.ReasonCode { return mqtt.ReasonCode(q) }

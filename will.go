@@ -1,0 +1,180 @@
+package midge
+
+import (
+	"time"
+
+	"github.com/midgemq/midge/mqtt"
+	"github.com/midgemq/midge/packet"
+)
+
+// A will is what a client wants said if it leaves without a goodbye.
+type will struct {
+	m     *message
+	info  ClientInfo
+	delay uint32 // seconds
+}
+
+func newWill(w *packet.Will) *will {
+	m := message{
+		topic: w.Topic, payload: w.Payload, qos: w.QoS, retain: w.Retain,
+		props: packet.AppendForward(nil, &w.Properties),
+	}
+	if w.Properties.Has(packet.PropMessageExpiryInterval) {
+		m.expires, m.expiry = true, w.Properties.MessageExpiryInterval
+	}
+	return &will{m: m.clone(), delay: w.Properties.WillDelayInterval}
+}
+
+// publishWill says it. The message counts its age from now.
+func (b *Broker) publishWill(w *will) {
+	m := *w.m
+	m.arrived = time.Now().UnixNano()
+	if refusal := b.askPublish(b.ctx, w.info, &m); refusal != nil {
+		b.count.denied.Add(1)
+		b.log.Info("will refused", "client", w.info.ClientID, "topic", string(m.topic), "code", refusal.Code.String())
+		return
+	}
+	b.publishKept(&m)
+}
+
+// publishKept takes a message from inside the broker through retain and route.
+func (b *Broker) publishKept(m *message) int {
+	sc := scratches.Get().(*scratch)
+	routes := b.routers.Get().(*routeCache)
+	sc.now = time.Now()
+	sc.of(m)
+	n := b.accept(sc, routes, nil)
+	b.routers.Put(routes)
+	scratches.Put(sc.reset())
+	return n
+}
+
+// detach ends a connection's hold on its session: the session goes on for its
+// expiry, or ends; the will is said now, later, or not at all.
+func (c *conn) detach(code mqtt.ReasonCode) {
+	s, b := c.session, c.b
+	w := c.will.Swap(nil)
+	if c.said && c.goodbye == mqtt.Success {
+		w = nil // [MQTT-3.14.4-3]
+	}
+	s.mu.Lock()
+	s.conn.Store(nil)
+	s.since = time.Now()
+	s.version = c.info.Version
+	orphans := s.queue.takeShared()
+	s.mu.Unlock()
+
+	expiry := c.expiry.Load()
+	if expiry == 0 || b.ctx.Err() != nil {
+		b.release(c, true)
+		s.end()
+		if w != nil {
+			b.publishWill(w)
+		}
+	} else {
+		if w != nil && w.delay == 0 {
+			b.publishWill(w)
+			w = nil
+		}
+		s.park(w, expiry)
+		b.release(c, false)
+	}
+	b.redeliver(orphans, s)
+	if hook := b.set.Hooks.Disconnected; hook != nil {
+		b.contain("Disconnected", func() error { hook(b.ctx, c.info, code); return nil })
+	}
+}
+
+// park starts the clocks of a session whose client is away: its will's delay
+// and its own end, whichever comes first [MQTT-3.1.3-9, 5.0] [MQTT-4.1.0-2, 5.0].
+func (s *session) park(w *will, expiry uint32) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.will = w
+	if w != nil && w.delay < expiry {
+		s.timers[0] = time.AfterFunc(time.Duration(w.delay)*time.Second, s.willDue)
+	}
+	if expiry != mqtt.NeverExpires {
+		s.timers[1] = time.AfterFunc(time.Duration(expiry)*time.Second, func() { s.b.expire(s) })
+	}
+}
+
+func (s *session) stopTimersLocked() {
+	for i, t := range s.timers {
+		if t != nil {
+			t.Stop()
+			s.timers[i] = nil
+		}
+	}
+}
+
+// willDue says a delayed will, unless the client came back first.
+func (s *session) willDue() {
+	s.mu.Lock()
+	w := s.will
+	s.will = nil
+	s.mu.Unlock()
+	if w != nil {
+		s.b.publishWill(w)
+	}
+}
+
+// end takes the session apart. What a shared subscription had put in its care
+// goes to another member; a will that still waits is said.
+func (s *session) end() {
+	s.mu.Lock()
+	if s.ended {
+		s.mu.Unlock()
+		return
+	}
+	s.ended = true
+	s.stopTimersLocked()
+	w, subs := s.will, s.subs
+	s.will, s.subs = nil, nil
+	orphans := s.queue.takeShared()
+	s.out.All(func(slot *slot) bool {
+		// [X5-4.8.2-b] QoS 1; a QoS 2 message half sent goes to nobody else
+		// [MQTT-4.8.2-5, 5.0].
+		if d := &slot.Value; d.share != nil && d.qos == mqtt.AtLeastOnce {
+			orphans = append(orphans, *d)
+		}
+		return true
+	})
+	s.queue, s.replays = queue{}, nil
+	s.out.Reset()
+	s.backlog.Store(false)
+	s.mu.Unlock()
+
+	for _, sub := range subs {
+		s.b.uninstall(sub)
+	}
+	s.b.redeliver(orphans, s)
+	if w != nil {
+		s.b.publishWill(w)
+	}
+}
+
+// redeliver offers what a shared subscription's member left undone to the
+// other members.
+func (b *Broker) redeliver(orphans []delivery, from *session) {
+	for _, d := range orphans {
+		sc := scratches.Get().(*scratch)
+		sc.now = time.Now()
+		sc.of(d.m)
+		if !d.share.deliver(sc, nil, from) {
+			from.giveBack(d)
+		}
+		scratches.Put(sc.reset())
+	}
+}
+
+// giveBack queues again what no other member would take.
+func (s *session) giveBack(d delivery) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ended {
+		s.b.count.dropped.Add(1)
+		return
+	}
+	s.enqueueLocked(d)
+}
