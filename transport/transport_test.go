@@ -214,7 +214,7 @@ func TestReadResumes(t *testing.T) {
 		client, server := connect(t, l, DialOptions{TLS: pki.client()})
 		buf := make([]byte, 16)
 		for range 3 {
-			server.SetReadDeadline(time.Now().Add(-time.Second))
+			server.SetDeadline(time.Now().Add(-time.Second))
 			if _, err := server.Read(buf); !errors.Is(err, os.ErrDeadlineExceeded) {
 				t.Fatalf("%s: Read past its deadline = %v", url, err)
 			}
