@@ -268,6 +268,9 @@ func (c *conn) describe() ClientStats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	st.Queued, st.Inflight, st.Subscriptions = s.queue.n, s.out.Len(), len(s.subs)
+	c.outbox.mu.Lock()
+	defer c.outbox.mu.Unlock()
+	st.QueuedBytes = s.queue.bytes + s.flying + len(c.outbox.out) + c.outbox.leaving
 	return st
 }
 

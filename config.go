@@ -64,11 +64,14 @@ type Config struct {
 	// its response topics; empty: nothing.
 	ResponseInformation string
 
-	// Bounds of what one client can make the broker hold.
+	// Bounds of what one client can make the broker hold. What is over them is
+	// dropped and counted. QoS 1 and 2 messages count while they wait and until
+	// they are acknowledged; QoS 0 messages, while the client is connected and
+	// slow, have the same room once more.
 
 	MaxInflight       int // QoS 1 and 2 messages in flight to one client, [1, 65535]; 0: 128
-	MaxQueuedMessages int // waiting for one client, [1, 1<<30]; 0: 100,000
-	MaxQueuedBytes    int // waiting for one client, [1024, 1<<40]; 0: 16 MiB
+	MaxQueuedMessages int // for one client, [1, 1<<30]; 0: 100,000
+	MaxQueuedBytes    int // for one client, [1024, 1<<40]; 0: 16 MiB
 	MaxAliasesOut     int // topic aliases used towards one client, [1, 65535]; 0: 16; negative: none
 	MaxConnections    int // [1, ...]; 0: as many as the system allows
 

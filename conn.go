@@ -25,7 +25,7 @@ type conn struct {
 	ctx    context.Context // ends with the connection
 	cancel context.CancelFunc
 	remote Remote
-	done   chan struct{} // closed when serve has returned
+	done   chan struct{} // closed when the session has been let go
 
 	// Owned by serve.
 	in       link.Reader
@@ -75,7 +75,6 @@ func newConn(b *Broker, nc transport.Conn, listener string) *conn {
 
 // serve runs the connection from its handshake to its end.
 func (c *conn) serve() {
-	defer close(c.done)
 	defer c.cancel()
 	if c.begin() {
 		c.err = c.readLoop()
@@ -240,15 +239,19 @@ func (c *conn) flushDirty() {
 func (c *conn) end() {
 	code, text := c.verdict()
 	if c.err != nil && code.Failed() {
-		c.outbox.refuse(c.in.Version(), code, text)
+		c.outbox.refuse(&c.in, code, text)
 	}
-	c.outbox.finish()
-	c.nc.Close()
+	heard := c.outbox.finish()
 	if c.session != nil {
-		c.detach(code)
+		c.detach(code, text)
 	} else {
 		c.b.noSession(c, code, text)
 	}
+	close(c.done)
+	if heard {
+		c.hangUp()
+	}
+	c.nc.Close()
 	c.b.gone(c)
 }
 

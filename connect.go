@@ -14,7 +14,6 @@ type greeting struct {
 	will         *will
 	method       string
 	hasMethod    bool
-	assigned     bool   // the client identifier is the server's making
 	expiry       uint32 // Session Expiry Interval asked for, seconds
 	peer         mqtt.Limits
 	wantResponse bool
@@ -112,7 +111,7 @@ func (c *conn) judge(p *packet.Connect, g *greeting) *Refusal {
 	}
 	if *id == "" {
 		// [MQTT-3.1.3-6, 5.0] [MQTT-3.1.3-7, 5.0] [MQTT-3.1.3-6, 3.1.1]
-		*id, g.assigned = "midge-"+rand.Text()[:16], true
+		*id, g.hello.Assigned = "midge-"+rand.Text()[:16], true
 	}
 	return nil
 }
@@ -191,7 +190,7 @@ func (c *conn) connack(g *greeting, present, imposed bool) *packet.Connack {
 	if imposed {
 		p.ServerKeepAlive = c.info.KeepAlive
 	}
-	if g.assigned {
+	if g.hello.Assigned {
 		p.AssignedClientIdentifier = []byte(c.info.ClientID) // [MQTT-3.2.2-16, 5.0]
 	}
 	if g.wantResponse && set.ResponseInformation != "" {

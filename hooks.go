@@ -50,7 +50,8 @@ type Hooks struct {
 type Connect struct {
 	Remote
 	Version     mqtt.Version
-	ClientID    string // "" asks for one from the server
+	ClientID    string
+	Assigned    bool // the client named none, and ClientID is the server's making
 	Username    string
 	HasUsername bool
 	Password    []byte // nil without one

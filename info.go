@@ -35,6 +35,7 @@ type ClientStats struct {
 	PacketsIn, PacketsOut   uint64
 	MessagesIn, MessagesOut uint64 // PUBLISH packets
 	Dropped                 uint64 // messages for this client lost to a full queue
-	Queued, Inflight        int
+	Queued, Inflight        int    // QoS 1 and 2 messages
+	QueuedBytes             int    // of these, and of what waits for the socket
 	Subscriptions           int
 }

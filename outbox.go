@@ -21,6 +21,7 @@ type outbox struct {
 	out      []byte // waiting
 	spare    []byte // the buffer last written, for the next turn
 	messages int    // PUBLISH packets in out
+	leaving  int    // bytes being written
 	writing  bool
 	idle     *sync.Cond // set by finish, which waits for writing to end
 	failed   bool       // a write failed: nothing more can go out
@@ -46,7 +47,7 @@ const (
 // What is over the bound is dropped: a slow consumer hurts only itself.
 func (o *outbox) roomLocked(size int) bool {
 	set := o.c.b.set
-	return len(o.out)+size <= set.MaxQueuedBytes && o.messages < set.MaxQueuedMessages
+	return o.leaving+len(o.out)+size <= set.MaxQueuedBytes && o.messages < set.MaxQueuedMessages
 }
 
 // markLocked reports whether by's dirty list has to take the connection up.
@@ -97,7 +98,7 @@ func (o *outbox) pass() bool {
 	o.mu.Lock()
 	buf := o.out
 	o.out, o.spare = o.spare[:0], nil
-	o.messages = 0
+	o.messages, o.leaving = 0, len(buf)
 	deadline, arm := o.writeDeadlineLocked()
 	s := o.session
 	o.mu.Unlock()
@@ -115,6 +116,7 @@ func (o *outbox) pass() bool {
 
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	o.leaving = 0
 	if cap(buf) <= keepSize {
 		o.spare = buf[:0]
 	}
@@ -194,20 +196,20 @@ func (o *outbox) wakeReaderLocked() {
 	o.c.nc.SetReadDeadline(o.readBy)
 }
 
-// refuse appends the last word about the client's own fault. level is the
-// version its CONNECT named, 0 if it got not that far.
-func (o *outbox) refuse(level mqtt.Version, code mqtt.ReasonCode, text string) {
+// refuse appends the last word about the client's own fault. in tells the
+// version its CONNECT named, if it got that far.
+func (o *outbox) refuse(in *link.Reader, code mqtt.ReasonCode, text string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.w.Answer(level)
+	o.w.Answer(in.Version(), in.PeerMax())
 	if !o.dead {
 		o.out = o.w.Refuse(o.out, code, text)
 	}
 }
 
-// finish writes what waits, within linger, and lets the client hear it: a
-// socket closed with bytes unread would take the last words back.
-func (o *outbox) finish() {
+// finish writes what waits, within linger, and reports whether the last of it
+// was a last word the client should have a moment to hear.
+func (o *outbox) finish() (heard bool) {
 	o.mu.Lock()
 	o.dead = true
 	o.idle = sync.NewCond(&o.mu)
@@ -224,24 +226,22 @@ func (o *outbox) finish() {
 		o.drain()
 	}
 	o.mu.Lock()
-	heard := o.w.Closed() && !o.failed
+	defer o.mu.Unlock()
+	heard = o.w.Closed() && !o.failed
 	o.out, o.spare, o.failed = nil, nil, true
-	o.mu.Unlock()
-	if heard {
-		o.hangUp()
-	}
+	return heard
 }
 
-// hangUp waits for the client to close after its last word, for a moment and
-// within a bound.
-func (o *outbox) hangUp() {
-	if o.c.nc.CloseWrite() != nil {
+// hangUp waits, for a moment and within a bound, for the client to close: a
+// socket closed with bytes unread would take the last word back.
+func (c *conn) hangUp() {
+	if c.nc.CloseWrite() != nil {
 		return
 	}
-	o.c.nc.SetReadDeadline(time.Now().Add(linger))
+	c.nc.SetReadDeadline(time.Now().Add(linger))
 	sink := make([]byte, 4<<10)
 	for range 64 {
-		if _, err := o.c.nc.Read(sink); err != nil {
+		if _, err := c.nc.Read(sink); err != nil {
 			return
 		}
 	}

@@ -36,6 +36,7 @@ type session struct {
 	mu      sync.Mutex
 	subs    map[string]*subscription // guarded by mu, by filter
 	out     flow.Outbound[delivery]  // guarded by mu
+	flying  int                      // guarded by mu: bytes of messages in out
 	queue   queue                    // guarded by mu: not sent yet
 	replays []replay                 // guarded by mu: retained messages still to be sent
 	ended   bool                     // guarded by mu: deleted; nothing may be added
@@ -124,25 +125,25 @@ func (s *session) deliverAcked(sc *scratch, by *conn, d delivery) {
 	if s.ended {
 		return
 	}
-	d.m = sc.keep()
 	c := s.conn.Load()
-	if c == nil || s.backlog.Load() || !s.out.Ready() || !s.sendLocked(c, by, sc, &d) {
-		s.enqueueLocked(d)
-	}
-}
-
-// enqueueLocked puts a delivery at the end of the queue, or drops it, counted,
-// when the queue is full: what was accepted first is kept.
-func (s *session) enqueueLocked(d delivery) {
-	if s.queue.bytes+d.m.size() > s.b.set.MaxQueuedBytes || s.queue.n >= s.b.set.MaxQueuedMessages {
+	if s.fullLocked(sc.m.size()) {
 		s.b.count.dropped.Add(1)
-		if c := s.conn.Load(); c != nil {
+		if c != nil {
 			c.stats.dropped.Add(1)
 		}
 		return
 	}
-	s.queue.push(d)
-	s.backlog.Store(true)
+	d.m = sc.keep()
+	if c == nil || s.backlog.Load() || !s.out.Ready() || !s.sendLocked(c, by, sc, &d) {
+		s.queue.push(d)
+		s.backlog.Store(true)
+	}
+}
+
+// fullLocked reports whether there is no room for size bytes more. What came
+// first is kept, what comes then is dropped.
+func (s *session) fullLocked(size int) bool {
+	return s.flying+s.queue.bytes+size > s.b.set.MaxQueuedBytes || s.queue.n >= s.b.set.MaxQueuedMessages
 }
 
 // sendLocked opens a QoS 1 or 2 exchange and appends its PUBLISH. It reports
@@ -167,6 +168,7 @@ func (s *session) sendLocked(c *conn, by *conn, sc *scratch, d *delivery) bool {
 		return true // [MQTT-3.1.2-25, 5.0]
 	}
 	x.id = s.out.Publish(d.qos, *d)
+	s.flying += d.m.size()
 	if sc != nil && len(d.ids) == 0 && !o.w.Aliasing() {
 		at := len(o.out)
 		frame, idAt := sc.frame(o.w.Version(), d.qos)
@@ -275,11 +277,13 @@ func (s *session) acked(c *conn, a *packet.Ack) error {
 	defer s.mu.Unlock()
 	switch a.Type {
 	case packet.PUBACK:
-		s.out.Puback(a.ID)
+		d, _ := s.out.Puback(a.ID)
+		s.landLocked(&d)
 	case packet.PUBCOMP:
 		s.out.Pubcomp(a.ID)
 	case packet.PUBREC:
-		_, known := s.out.Pubrec(a.ID, a.Code)
+		d, known := s.out.Pubrec(a.ID, a.Code)
+		s.landLocked(&d)
 		if known && a.Code.Failed() {
 			break
 		}
@@ -294,6 +298,13 @@ func (s *session) acked(c *conn, a *packet.Ack) error {
 		s.pumpLocked(c, c)
 	}
 	return nil
+}
+
+// landLocked notes that a message sent need not be kept any more.
+func (s *session) landLocked(d *delivery) {
+	if d.m != nil {
+		s.flying -= d.m.size()
+	}
 }
 
 // A queue is a ring of deliveries that counts their bytes.

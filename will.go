@@ -1,6 +1,7 @@
 package midge
 
 import (
+	"log/slog"
 	"time"
 
 	"github.com/midgemq/midge/mqtt"
@@ -51,7 +52,7 @@ func (b *Broker) publishKept(m *message) int {
 
 // detach ends a connection's hold on its session: the session goes on for its
 // expiry, or ends; the will is said now, later, or not at all.
-func (c *conn) detach(code mqtt.ReasonCode) {
+func (c *conn) detach(code mqtt.ReasonCode, text string) {
 	s, b := c.session, c.b
 	w := c.will.Swap(nil)
 	if c.said && c.goodbye == mqtt.Success {
@@ -80,6 +81,12 @@ func (c *conn) detach(code mqtt.ReasonCode) {
 		b.release(c, false)
 	}
 	b.redeliver(orphans, s)
+	level := slog.LevelDebug
+	if c.err != nil && c.err != errHungUp {
+		level = slog.LevelInfo // somebody's fault: say whose and which
+	}
+	b.log.Log(b.ctx, level, "client disconnected", "client", c.info.ClientID, "remote", c.remote.Addr,
+		"reason", code.String(), "detail", text)
 	if hook := b.set.Hooks.Disconnected; hook != nil {
 		b.contain("Disconnected", func() error { hook(b.ctx, c.info, code); return nil })
 	}
@@ -140,7 +147,7 @@ func (s *session) end() {
 		}
 		return true
 	})
-	s.queue, s.replays = queue{}, nil
+	s.queue, s.replays, s.flying = queue{}, nil, 0
 	s.out.Reset()
 	s.backlog.Store(false)
 	s.mu.Unlock()
@@ -172,9 +179,10 @@ func (b *Broker) redeliver(orphans []delivery, from *session) {
 func (s *session) giveBack(d delivery) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.ended {
+	if s.ended || s.fullLocked(d.m.size()) {
 		s.b.count.dropped.Add(1)
 		return
 	}
-	s.enqueueLocked(d)
+	s.queue.push(d)
+	s.backlog.Store(true)
 }

@@ -29,6 +29,7 @@ type Reader struct {
 	hasExpiry  bool // CONNECT asked for a Session Expiry above 0
 	reauthing  bool
 	greetLimit uint32
+	peerMax    uint32 // the Maximum Packet Size in CONNECT, even in one refused
 }
 
 // Init begins a connection. Until Open, packets above greetMax bytes are
@@ -46,6 +47,9 @@ func (r *Reader) Open(l mqtt.Limits) {
 
 // Version returns the version in force; 0 before a server has seen CONNECT.
 func (r *Reader) Version() mqtt.Version { return r.version }
+
+// PeerMax returns the Maximum Packet Size that CONNECT named, 0 for none.
+func (r *Reader) PeerMax() uint32 { return r.peerMax }
 
 // Opened reports whether Open has been called.
 func (r *Reader) Opened() bool { return r.phase == open }
@@ -189,7 +193,7 @@ func (r *Reader) decode(h packet.Header, body []byte, p *Packets) error {
 func (r *Reader) connect(body []byte, p *Packets) error {
 	c := &p.Connect
 	err := c.Decode(body)
-	r.version = c.Version
+	r.version, r.peerMax = c.Version, c.Properties.MaximumPacketSize
 	if err != nil {
 		return err
 	}

@@ -33,13 +33,16 @@ func (w *Writer) Greet(v mqtt.Version, peer mqtt.Limits, problemInfo bool) {
 // Answer settles in which version a CONNECT is refused that never got to
 // Greet: its own, or the one nearest to a level nobody knows
 // [MQTT-3.1.2-2, 3.1.1] [MQTT-3.1.2-2, 5.0].
-func (w *Writer) Answer(level mqtt.Version) {
-	switch {
-	case w.version != 0 || level == 0:
-	case level > mqtt.V5:
-		w.version = mqtt.V5
-	default:
-		w.version = max(level, mqtt.V31)
+func (w *Writer) Answer(level mqtt.Version, maxPacket uint32) {
+	if w.version != 0 || level == 0 {
+		return
+	}
+	w.version = level
+	if !level.Known() {
+		w.version = mqtt.V311 // every client knows 20 02 00 01
+	}
+	if maxPacket > 0 {
+		w.peer.MaxPacketSize = maxPacket
 	}
 }
 

@@ -370,6 +370,14 @@ func (u UserProperties) All() iter.Seq2[[]byte, []byte] {
 	}
 }
 
+// Len returns the number of pairs.
+func (u UserProperties) Len() (n int) {
+	for range u.All() {
+		n++
+	}
+	return n
+}
+
 // Add returns u with one pair more. It may allocate; u must not be a view.
 func (u UserProperties) Add(name, value string) UserProperties {
 	return appendString(appendString(append(u, byte(PropUserProperty)), name), value)

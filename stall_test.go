@@ -1,0 +1,112 @@
+package midge_test
+
+import (
+	"fmt"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/midgemq/midge"
+	"github.com/midgemq/midge/mqtt"
+	"github.com/midgemq/midge/packet"
+)
+
+// One of 101 subscribers stops reading: the publisher's PUBACK never waits for
+// it, the other hundred lose nothing, the memory held for it stays within the
+// bound of its queue, and its end is counted where an operator looks.
+// In fake time "never later" is exact: a PUBACK that waited for anything
+// would come at another instant.
+func TestStalledSubscriber(t *testing.T) {
+	for _, q := range []mqtt.QoS{mqtt.AtMostOnce, mqtt.AtLeastOnce} {
+		t.Run(fmt.Sprintf("QoS %d", q), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { stalledSubscriber(t, q) })
+		})
+	}
+}
+
+func stalledSubscriber(t *testing.T, q mqtt.QoS) {
+	const (
+		healthy = 100
+		sent    = 300
+		queued  = 64 << 10
+		size    = 2 << 10
+		bound   = 2*queued + size // QoS 1 in flight is held once more as it goes out
+	)
+	w := newWorldSized(t, midge.Config{
+		MaxQueuedBytes: queued, WriteTimeout: 20 * time.Second, SysInterval: time.Second,
+	}, 16<<10)
+	var got [healthy]atomic.Int64
+	for i := range healthy {
+		p := w.connect("healthy"+strconv.Itoa(i), func(c *packet.Connect) { c.Properties.SessionExpiryInterval = 60 })
+		p.subscribe("t", q)
+		go func() {
+			for {
+				h, body, err := p.next()
+				if err != nil {
+					return
+				}
+				var m packet.Publish
+				if h.Type != packet.PUBLISH || m.Decode(p.v, h.Flags, body) != nil {
+					continue
+				}
+				if want := fmt.Sprintf("%06d", got[i].Load()); !strings.HasPrefix(string(m.Payload), want) {
+					t.Errorf("healthy subscriber %d: got %.6s, want %s", i, m.Payload, want)
+				}
+				got[i].Add(1)
+				if m.QoS > 0 {
+					a := packet.Ack{Type: packet.PUBACK, ID: m.ID}
+					p.nc.Write(a.Append(nil, p.v))
+				}
+			}
+		}()
+	}
+	stalled := w.connect("stalled")
+	stalled.subscribe("t", q) // and never reads again
+	sys := w.connect("sys")
+	pub := w.connect("publisher")
+
+	for i := range sent {
+		before := time.Now()
+		payload := fmt.Sprintf("%06d", i) + strings.Repeat("x", size)
+		m := packet.Publish{Topic: []byte("t"), Payload: []byte(payload), QoS: mqtt.AtLeastOnce, ID: 1}
+		pub.write(m.Append(nil, pub.v))
+		pub.want(packet.PUBACK)
+		if late := time.Since(before); late != 0 {
+			t.Fatalf("PUBACK %d came %v late", i, late)
+		}
+		synctest.Wait()
+		for _, st := range w.b.Clients() {
+			if st.ClientID == "stalled" && st.QueuedBytes > bound {
+				t.Fatalf("%d bytes are held for the stalled client, the bound is %d", st.QueuedBytes, bound)
+			}
+		}
+	}
+	for i := range got {
+		if n := got[i].Load(); n != sent {
+			t.Errorf("healthy subscriber %d got %d of %d messages", i, n, sent)
+		}
+	}
+	<-time.After(45 * time.Second) // fake: past WriteTimeout and the next $SYS
+	for _, st := range w.b.Clients() {
+		if st.ClientID == "stalled" {
+			t.Error("the stalled client is still connected after WriteTimeout")
+		}
+	}
+	wantSys(t, sys, "$SYS/broker/clients/stalled", func(n int) bool { return n == 1 })
+	wantSys(t, sys, "$SYS/broker/publish/messages/dropped", func(n int) bool { return n > 0 })
+	runtime.KeepAlive(stalled)
+}
+
+// wantSys subscribes to a $SYS topic and wants its value right at once.
+func wantSys(t *testing.T, p *peer, topic string, right func(int) bool) {
+	t.Helper()
+	p.subscribe(topic, mqtt.AtMostOnce)
+	m := p.wantPublish()
+	if n, err := strconv.Atoi(string(m.Payload)); err != nil || !right(n) {
+		t.Errorf("%s is %s", topic, m.Payload)
+	}
+}
