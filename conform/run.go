@@ -11,7 +11,7 @@ import (
 
 // Checks returns every check, in the order of the standard's chapters.
 func Checks() []Check {
-	return slices.Concat(connectChecks)
+	return slices.Concat(connectChecks, flowChecks, sharedChecks, authChecks)
 }
 
 // Cases returns every check once for each version it runs for.
