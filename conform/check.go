@@ -240,6 +240,19 @@ func (t *T) connect(name string, c connect) *peer {
 	return p
 }
 
+// older opens a connection that speaks MQTT 3.1.1 whatever the case's version.
+func (t *T) older(name string) *peer {
+	if !t.target.offers(mqtt.V311) {
+		t.skipf("broker does not offer MQTT 3.1.1 beside %s", t.version)
+	}
+	p := t.dialStalled(name)
+	p.version = mqtt.V311
+	p.read()
+	p.send(t.fill(name, connect{}))
+	p.connack = p.want("CONNACK that accepts the CONNECT", typeCONNACK, code(0))
+	return p
+}
+
 // session is connect for a client whose session outlives the connection.
 func (t *T) session(name string) *peer { return t.connect(name, t.lasting(connect{keep: true})) }
 
