@@ -168,6 +168,9 @@ func (c *conn) batch() (over bool, err error) {
 	defer func() {
 		c.flushDirty()
 		c.flush()
+		if now := time.Now(); now.Sub(sc.now) > time.Second {
+			c.timer.Heard(c.b.since(now)) // what came while a hook or the socket held us up counts
+		}
 		scratches.Put(sc.reset())
 	}()
 	for {

@@ -111,7 +111,7 @@ func (o *outbox) pass() bool {
 	if err != nil {
 		o.writeFailed(err)
 	} else if s != nil {
-		s.pump(o.c) // what the queue held back while out was full
+		s.pump(o.c, nil) // what the queue held back while out was full
 	}
 
 	o.mu.Lock()

@@ -59,7 +59,6 @@ type delivery struct {
 
 func (b *Broker) newSession(id string) *session {
 	s := &session{b: b, id: id, subs: map[string]*subscription{}}
-	s.in.Init(b.set.ReceiveMaximum)
 	s.out.Init(b.set.MaxInflight, nil)
 	return s
 }
@@ -221,14 +220,14 @@ func (c *conn) dropped() {
 
 // pump sends what waits, as far as window and outbox allow: first what has to
 // be sent again, then retained messages, then the queue.
-func (s *session) pump(c *conn) {
+func (s *session) pump(c, by *conn) {
 	if !s.backlog.Load() {
 		return
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.conn.Load() == c {
-		s.pumpLocked(c, nil)
+		s.pumpLocked(c, by)
 	}
 }
 
@@ -265,10 +264,23 @@ func (s *session) resendLocked(c, by *conn) bool {
 	} else {
 		d := &slot.Value
 		x := variant{qos: d.qos, retain: d.retain, ids: d.ids, id: slot.ID, dup: true}
-		o.publishLocked(d.m, &x, time.Now().UnixNano())
+		if !o.publishLocked(d.m, &x, time.Now().UnixNano()) {
+			s.forgetLocked(slot) // this connection takes no packet that large [MQTT-3.1.2-25, 5.0]
+			return true
+		}
 	}
 	o.wroteLocked(c, by)
 	return true
+}
+
+// forgetLocked ends an exchange as if the client had acknowledged it.
+func (s *session) forgetLocked(slot *slot) {
+	s.landLocked(&slot.Value)
+	if slot.Stage == flow.AwaitPuback {
+		s.out.Puback(slot.ID)
+	} else {
+		s.out.Pubrec(slot.ID, mqtt.PacketTooLarge)
+	}
 }
 
 // acked takes PUBACK, PUBREC and PUBCOMP and lets the queue move up.

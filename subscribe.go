@@ -36,7 +36,7 @@ func (c *conn) subscribe(sc *scratch, p *packet.Subscribe) error {
 	for _, sub := range fresh {
 		s.owe(sub, c.b.owed(sub))
 	}
-	s.pump(c)
+	s.pump(c, c)
 	return nil
 }
 
@@ -55,11 +55,10 @@ func (c *conn) subscribeOne(p *packet.Subscribe, req packet.Subscription) (sub *
 		RetainHandling:    req.RetainHandling,
 		ID:                p.Properties.SubscriptionIdentifier,
 	}}
-	group, rest, shared := topic.Shared(sub.spec.Filter)
+	_, rest, shared := topic.Shared(sub.spec.Filter)
 	if !shared {
 		rest = sub.spec.Filter
 	}
-	_ = group
 	// 5.0 clients were disconnected by the link for these.
 	if shared && !c.b.set.limits.SharedAvailable {
 		return nil, false, mqtt.SharedSubscriptionsNotSupported

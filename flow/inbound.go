@@ -21,7 +21,7 @@ type Receipt struct {
 
 // Inbound is the window of messages the peer sent: which are not acknowledged
 // yet, and which QoS 2 identifiers are held until PUBREL.
-// The zero value is unusable; call Init.
+// The zero value is ready for Resume and grows on demand.
 type Inbound struct {
 	due   []arrived // ring of messages not acknowledged yet, in order of arrival
 	head  int
@@ -41,23 +41,18 @@ type holding struct {
 	now bool // its PUBLISH came on this connection, so it counts against limit
 }
 
-// Init sets the Receive Maximum this end enforces, [1, 65535].
-func (in *Inbound) Init(receiveMaximum int) {
-	*in = Inbound{limit: receiveMaximum}
+// InitFixed takes all memory for a Receive Maximum of up to n at once: nothing
+// is allocated later.
+func (in *Inbound) InitFixed(n int) {
+	*in = Inbound{due: make([]arrived, n), held: make([]holding, 0, n)}
 }
 
-// InitFixed is Init with all memory taken at once: nothing is allocated later.
-func (in *Inbound) InitFixed(receiveMaximum int) {
-	*in = Inbound{
-		limit: receiveMaximum,
-		due:   make([]arrived, receiveMaximum),
-		held:  make([]holding, 0, receiveMaximum),
-	}
-}
-
-// Resume begins a connection. Held QoS 2 identifiers stay; what was not
-// acknowledged at QoS 1 is forgotten, since the peer sends it again.
-func (in *Inbound) Resume() {
+// Resume begins a connection on which this end enforces receiveMaximum; a
+// peer that cannot be told of one, before 5.0, is held to 65,535. Held QoS 2
+// identifiers stay; what was not acknowledged at QoS 1 is forgotten, since the
+// peer sends it again.
+func (in *Inbound) Resume(receiveMaximum uint16) {
+	in.limit = int(receiveMaximum)
 	in.head, in.n, in.open = 0, 0, 0
 	for i := range in.held {
 		in.held[i].now = false

@@ -9,7 +9,7 @@ import (
 
 func newInbound(limit int) *flow.Inbound {
 	var in flow.Inbound
-	in.Init(limit)
+	in.Resume(uint16(limit))
 	return &in
 }
 
@@ -52,7 +52,7 @@ func TestInboundExactlyOnce(t *testing.T) {
 	}
 	in.Ack(7, mqtt.Success)
 	take(t, in, 7)
-	in.Resume()
+	in.Resume(10)
 	if a := in.Publish(mqtt.ExactlyOnce, 7); a != flow.Duplicate {
 		t.Fatalf("repeat on the next connection is %v", a)
 	}
@@ -87,7 +87,7 @@ func TestInboundExcess(t *testing.T) {
 	if a := in.Publish(mqtt.AtLeastOnce, 1); a != flow.Clash {
 		t.Fatalf("QoS 1 under an open QoS 2 identifier is %v", a)
 	}
-	in.Resume()
+	in.Resume(2)
 	for id := mqtt.PacketID(10); id < 12; id++ {
 		if a := in.Publish(mqtt.ExactlyOnce, id); a != flow.Fresh {
 			t.Fatalf("a new connection starts with the whole quota, got %v", a)
@@ -101,7 +101,7 @@ func TestInboundFixedNeverAllocates(t *testing.T) {
 	id := mqtt.PacketID(0)
 	if n := testing.AllocsPerRun(1000, func() {
 		id++
-		in.Resume()
+		in.Resume(4)
 		for k := range mqtt.PacketID(4) {
 			if a := in.Publish(mqtt.ExactlyOnce, id*4+k); a == flow.Excess {
 				t.Fatal("excess below the limit")

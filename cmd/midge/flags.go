@@ -32,7 +32,10 @@ func newFlags(name string, errs io.Writer, synopsis, text string) *flag.FlagSet 
 // parse takes the command line apart and wants exactly n arguments behind the
 // options. errUsage says the user has been told; a request for help is none.
 func parse(fs *flag.FlagSet, args []string, n int) error {
-	if err := fs.Parse(args); err != nil {
+	switch err := fs.Parse(args); {
+	case errors.Is(err, flag.ErrHelp):
+		return errHelp
+	case err != nil:
 		return errUsage // flag has said why
 	}
 	if fs.NArg() > n {

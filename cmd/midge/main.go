@@ -34,8 +34,12 @@ func commands() []command {
 	}
 }
 
-// errUsage is a command line that makes no sense; its text has been printed.
-var errUsage = errors.New("usage")
+// errUsage is a command line that makes no sense, errHelp one that asks for
+// help; what there is to say has been printed.
+var (
+	errUsage = errors.New("usage")
+	errHelp  = errors.New("help")
+)
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -60,7 +64,7 @@ func run(ctx context.Context, args []string, out, errs io.Writer) int {
 			continue
 		}
 		switch err := c.run(ctx, rest, out, errs); {
-		case err == nil:
+		case err == nil, errors.Is(err, errHelp):
 			return exitOK
 		case errors.Is(err, errUsage):
 			return exitUsage
