@@ -14,7 +14,7 @@ import (
 )
 
 func conformCmd(ctx context.Context, args []string, out, errs io.Writer) error {
-	fs := newFlags("conform", errs, "midge conform [options] ADDR", `
+	fs := newFlags("conform", out, errs, "midge conform [options] ADDR", `
 Tests the broker at ADDR against every statement of MQTT 3.1.1 and 5.0 that can
 be seen from outside. ADDR is host:port or a URL: tcp, tls, ws, wss, unix. The
 broker is published to, below topics that begin with cf; nothing stays behind.

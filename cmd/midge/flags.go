@@ -8,35 +8,46 @@ import (
 	"strings"
 )
 
-// newFlags is a flag set whose help reads like the rest of midge's.
-func newFlags(name string, errs io.Writer, synopsis, text string) *flag.FlagSet {
-	fs := flag.NewFlagSet(name, flag.ContinueOnError)
+// A flagSet is the options of one command, with help that reads like the rest
+// of midge's.
+type flagSet struct {
+	*flag.FlagSet
+	out            io.Writer // for help that was asked for
+	synopsis, text string
+}
+
+func newFlags(name string, out, errs io.Writer, synopsis, text string) *flagSet {
+	fs := &flagSet{flag.NewFlagSet(name, flag.ContinueOnError), out, synopsis, text}
 	fs.SetOutput(errs)
-	fs.Usage = func() {
-		fmt.Fprintf(errs, "usage: %s\n%s\n\nOptions:\n", synopsis, text)
-		fs.VisitAll(func(f *flag.Flag) {
-			arg, usage := flag.UnquoteUsage(f)
-			line := "  --" + f.Name
-			if arg != "" {
-				line += " " + arg
-			}
-			if f.DefValue != "" && f.DefValue != "false" {
-				usage += " (default " + f.DefValue + ")"
-			}
-			fmt.Fprintf(errs, "%-24s %s\n", line, usage)
-		})
-	}
+	fs.Usage = func() {} // a wrong option is no reason to print them all
 	return fs
+}
+
+func (fs *flagSet) help() {
+	fmt.Fprintf(fs.out, "usage: %s\n%s\n\nOptions:\n", fs.synopsis, fs.text)
+	fs.VisitAll(func(f *flag.Flag) {
+		arg, usage := flag.UnquoteUsage(f)
+		line := "  --" + f.Name
+		if arg != "" {
+			line += " " + arg
+		}
+		if f.DefValue != "" && f.DefValue != "false" {
+			usage += " (default " + f.DefValue + ")"
+		}
+		fmt.Fprintf(fs.out, "%-22s %s\n", line, usage)
+	})
 }
 
 // parse takes the command line apart and wants exactly n arguments behind the
 // options. errUsage says the user has been told; a request for help is none.
-func parse(fs *flag.FlagSet, args []string, n int) error {
+func parse(fs *flagSet, args []string, n int) error {
 	switch err := fs.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
+		fs.help()
 		return errHelp
-	case err != nil:
-		return errUsage // flag has said why
+	case err != nil: // flag has said why
+		fmt.Fprintf(fs.Output(), "midge %s --help has the options\n", fs.Name())
+		return errUsage
 	}
 	if fs.NArg() > n {
 		return usage(fs, fmt.Errorf("unexpected %q", strings.Join(fs.Args()[n:], " ")))
@@ -48,7 +59,7 @@ func parse(fs *flag.FlagSet, args []string, n int) error {
 }
 
 // usage says what is wrong with a command line and where to read on.
-func usage(fs *flag.FlagSet, err error) error {
+func usage(fs *flagSet, err error) error {
 	fmt.Fprintf(fs.Output(), "midge %s: %v\nmidge %s --help has the options\n", fs.Name(), err, fs.Name())
 	return errUsage
 }

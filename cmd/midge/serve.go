@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -51,8 +52,9 @@ func (f *serveFlags) define(fs *flag.FlagSet) {
 		})
 	}
 	fs.Func("unix", "listen for MQTT on the unix socket `path` (repeatable)", func(path string) error {
+		path, err := filepath.Abs(path)
 		f.urls = append(f.urls, "unix://"+path)
-		return nil
+		return err
 	})
 	fs.StringVar(&f.cert, "cert", "", "PEM `file` with the certificate for --tls and --wss")
 	fs.StringVar(&f.key, "key", "", "PEM `file` with its private key")
@@ -100,7 +102,7 @@ func (f *serveFlags) tls() *transport.ServerTLS {
 
 func serve(ctx context.Context, args []string, out, errs io.Writer) error {
 	var f serveFlags
-	fs := newFlags("serve", errs, "midge serve [options]", `
+	fs := newFlags("serve", out, errs, "midge serve [options]", `
 Runs an MQTT broker until it is interrupted. Without a listener it listens on
 `+strings.TrimPrefix(midge.DefaultListen, "tcp://")+`. Port 0 lets the system choose.
 
@@ -108,7 +110,7 @@ Examples:
   midge serve --tcp :1883 --tcp [::1]:2883
   midge serve --tls :8883 --wss :8443 --cert server.pem --key server.key
   midge serve --unix /run/midge.sock`)
-	f.define(fs)
+	f.define(fs.FlagSet)
 	if err := parse(fs, args, 0); err != nil {
 		return err
 	}

@@ -10,7 +10,7 @@ import (
 )
 
 func version(_ context.Context, args []string, out, errs io.Writer) error {
-	fs := newFlags("version", errs, "midge version", "\nPrints the version of midge and what it was built with.")
+	fs := newFlags("version", out, errs, "midge version", "\nPrints the version of midge and what it was built with.")
 	if err := parse(fs, args, 0); err != nil {
 		return err
 	}
