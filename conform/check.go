@@ -241,14 +241,16 @@ func (t *T) connect(name string, c connect) *peer {
 }
 
 // older opens a connection that speaks MQTT 3.1.1 whatever the case's version.
-func (t *T) older(name string) *peer {
+func (t *T) older(name string) *peer { return t.olderWith(name, connect{}) }
+
+func (t *T) olderWith(name string, c connect) *peer {
 	if !t.target.offers(mqtt.V311) {
 		t.skipf("broker does not offer MQTT 3.1.1 beside %s", t.version)
 	}
 	p := t.dialStalled(name)
 	p.version = mqtt.V311
 	p.read()
-	p.send(t.fill(name, connect{}))
+	p.send(t.fill(name, c))
 	p.connack = p.want("CONNACK that accepts the CONNECT", typeCONNACK, code(0))
 	return p
 }

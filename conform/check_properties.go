@@ -182,7 +182,7 @@ func ackProperties(t *T) {
 	p.send(unsubscribe{id: 900, filters: []string{name}})
 	p.want("UNSUBACK for no subscription", typeUNSUBACK, id(900), codes(0x11))
 	p.send(ack{typ: typePUBREL, id: 901})
-	p.want("PUBCOMP for an unknown identifier", typePUBCOMP, id(901), code(0x92))
+	p.want("PUBCOMP for an unknown identifier", typePUBCOMP, id(901), code(0, 0x92))
 }
 
 func strayProperties(t *T) {
