@@ -169,11 +169,3 @@ func (p *peer) publish(topic, payload string, q mqtt.QoS) {
 	}
 	p.write(m.Append(nil, p.v))
 }
-
-func (p *peer) ack(m packet.Publish) {
-	p.t.Helper()
-	if m.QoS == mqtt.AtLeastOnce {
-		a := packet.Ack{Type: packet.PUBACK, ID: m.ID}
-		p.write(a.Append(nil, p.v))
-	}
-}

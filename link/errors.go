@@ -29,7 +29,6 @@ var (
 	errQoS             = &packet.Error{Code: mqtt.QoSNotSupported, Text: "PUBLISH above the announced Maximum QoS"}
 	errRetain          = &packet.Error{Code: mqtt.RetainNotSupported, Text: "RETAIN although the server announced it away"}
 	errClientSubID     = &packet.Error{Code: mqtt.ProtocolError, Text: "PUBLISH from a client with a Subscription Identifier"}
-	errPayloadFormat   = &packet.Error{Code: mqtt.PayloadFormatInvalid, Text: "payload is not the UTF-8 its indicator says"}
 	errSubID           = &packet.Error{Code: mqtt.SubscriptionIdentifiersNotSupported, Text: "Subscription Identifier although the server announced it away"}
 	errShared          = &packet.Error{Code: mqtt.SharedSubscriptionsNotSupported, Text: "shared subscription although the server announced it away"}
 	errWildcard        = &packet.Error{Code: mqtt.WildcardSubscriptionsNotSupported, Text: "wildcard filter although the server announced it away"}

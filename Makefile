@@ -1,0 +1,12 @@
+# Four commands; each is a short script.
+help:
+	@echo "make fmt    rewrite the code in the one format"
+	@echo "make lint   format, vet, staticcheck, go.mod"
+	@echo "make test   everything that proves something (./scripts/test.sh)"
+	@echo "make bench  benchmarks, with allocations"
+	@echo "make fuzz   every fuzz target, FUZZTIME=10m each"
+
+fmt lint test bench fuzz:
+	@./scripts/$@.sh
+
+.PHONY: help fmt lint test bench fuzz
