@@ -88,7 +88,7 @@ func (p *Properties) read(r *reader, t Type) {
 
 // readOne reads one property.
 func (p *Properties) readOne(r *reader, t Type) {
-	id := PropertyID(r.varint())
+	id := PropertyID(min(r.varint(), 0xFF)) // longer ones exist on the wire, but mean nothing
 	switch {
 	case r.err != nil:
 		return
