@@ -288,6 +288,7 @@ func (t *T) finish() {
 func (t *T) release() {
 	for _, p := range t.peers {
 		p.conn.Close()
+		p.resume()
 		if p.reading {
 			<-p.done
 		}

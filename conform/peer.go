@@ -28,6 +28,7 @@ type peer struct {
 	arrived []*reply
 	closed  error             // why reading ended; nil while it goes on
 	aliases map[uint16]string // topic aliases the broker defined
+	paused  chan struct{}     // not nil: reading waits until it is closed
 	news    chan struct{}     // holds one token when arrived or closed changed
 }
 
@@ -45,11 +46,37 @@ func (p *peer) read() {
 	go p.readLoop()
 }
 
+// pause makes the peer read no more, once the read under way has ended.
+func (p *peer) pause() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.paused = make(chan struct{})
+}
+
+func (p *peer) resume() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.paused != nil {
+		close(p.paused)
+		p.paused = nil
+	}
+}
+
+func (p *peer) awaitResume() {
+	p.mu.Lock()
+	wait := p.paused
+	p.mu.Unlock()
+	if wait != nil {
+		<-wait
+	}
+}
+
 func (p *peer) readLoop() {
 	defer close(p.done)
 	var buf []byte
 	chunk := make([]byte, 16<<10)
 	for {
+		p.awaitResume()
 		n, err := p.conn.Read(chunk)
 		buf = append(buf, chunk[:n]...)
 		rest, bad := p.split(buf)

@@ -70,7 +70,7 @@ func TestCloseEndsBackoff(t *testing.T) {
 			_, err := l.Accept()
 			done <- err
 		}()
-		time.Sleep(90 * time.Second) // fake: the wait grows to 1 s and stays there
+		<-time.After(90 * time.Second) // fake: the wait grows to 1 s and stays there
 		synctest.Wait()
 		if left := len(bl.errs); left < 1 || left > 10 {
 			t.Errorf("%d attempts in 90 s", 100-left)

@@ -91,7 +91,7 @@ func throw(t *testing.T, stream []byte, cut int) (data []byte, err error) {
 			}
 		}
 	}()
-	time.Sleep(2 * time.Minute) // fake: every deadline has passed
+	<-time.After(2 * time.Minute) // fake: every deadline has passed
 	l.Close()
 	<-done
 	return data, err
