@@ -1,7 +1,6 @@
 package conform
 
 import (
-	"cmp"
 	"context"
 	"flag"
 	"fmt"
@@ -84,18 +83,18 @@ func (m mosquitto) with(o Options) (Target, bool) {
 		add("max_topic_alias %d", o.TopicAliasMaximum)
 		o.TopicAliasMaximum = 0
 	}
-	if o.ServerKeepAlive > 0 {
+	if o.ServerKeepAlive >= 10 { // the least mosquitto takes
 		add("max_keepalive %d", o.ServerKeepAlive)
 		o.ServerKeepAlive = 0
 	}
-	if o.DenyPublish != "" || o.DenySubscribe != "" {
+	if o.DenyPublish != "" {
 		acl := filepath.Join(m.t.TempDir(), "acl")
-		text := "topic readwrite #\n" + "topic deny " + cmp.Or(o.DenyPublish, o.DenySubscribe) + "\n"
+		text := "topic readwrite #\n" + "topic deny " + o.DenyPublish + "\n"
 		if os.WriteFile(acl, []byte(text), 0o644) != nil {
 			return Target{}, false
 		}
 		add("acl_file %s", acl)
-		o.DenyPublish, o.DenySubscribe = "", ""
+		o.DenyPublish = ""
 	}
 	if o.DenyUser != "" {
 		pw := filepath.Join(m.t.TempDir(), "pw")

@@ -11,7 +11,7 @@ import (
 
 // Checks returns every check, in the order of the standard's chapters.
 func Checks() []Check {
-	return slices.Concat(malformedChecks, connectChecks, subscribeChecks, publishChecks, qosChecks, sessionChecks, willChecks, retainChecks, keepAliveChecks, topicChecks, flowChecks, sharedChecks, authChecks, propertyChecks, stallChecks)
+	return slices.Concat(malformedChecks, connectChecks, subscribeChecks, publishChecks, qosChecks, sessionChecks, willChecks, retainChecks, keepAliveChecks, topicChecks, flowChecks, sharedChecks, authChecks, propertyChecks, stallChecks, webSocketChecks)
 }
 
 // Cases returns every check once for each version it runs for.
