@@ -2,7 +2,7 @@ package conform
 
 var authChecks = []Check{
 	check("auth/unknown method", authUnknown, on5("4.12.0-1")),
-	check("auth/challenge and success", authSuccess, on5("4.12.0-2 4.12.0-5 3.15.2-1 3.2.0-1 4.12.0-3 X5-4.12-a")),
+	check("auth/challenge and success", authSuccess, on5("4.12.0-2 4.12.0-5 3.15.2-1 3.2.0-1")),
 	check("auth/wrong answer", authWrong, on5("4.12.0-4 3.1.4-2 4.13.2-1")),
 	check("auth/other packets before CONNACK", authOtherPackets, on5("3.1.2-30")),
 	check("auth/other method", authOtherMethod, on5("4.12.0-5 X5-3.15-a")),
@@ -11,7 +11,7 @@ var authChecks = []Check{
 	check("auth/re-authentication with another method", authAgainOther, on5("4.12.1-1")),
 	check("auth/re-authentication fails", authAgainWrong, on5("4.12.1-2")),
 	check("auth/header flags", authFlags, on5("3.15.1-1")),
-	check("auth/reason codes", authCodes, on5("3.15.2-1")),
+	check("auth/reason codes", authCodes, on5("3.15.2-1 4.12.0-3")),
 	check("auth/malformed properties", authProperties,
 		on5("X5-3.15.2.2.2-dup X5-3.15.2.2.3-dup X5-3.15.2.2.4-dup")),
 	check("auth/small packets", authSmall, on5("3.15.2-2 3.15.2-3 3.1.2-24")),

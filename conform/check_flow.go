@@ -8,7 +8,7 @@ var flowChecks = []Check{
 	check("flow/PUBREC without failure does not", pubrecKeeps, on5("3.3.4-9 4.3.3-5")),
 	check("flow/quota begins anew with a connection", quotaRenewed, on5("4.9.0-1 4.4.0-1")),
 	check("flow/server's Receive Maximum exceeded", receiveExceeded, on5("X5-3.3.4-e 3.3.4-7")),
-	check("flow/server's Receive Maximum used to the full", receiveFull, on5("3.3.4-7 3.3.4-8")),
+	check("flow/server's Receive Maximum used to the full", receiveFull, on5("3.3.4-7 4.9.0-3")),
 	check("flow/packet larger than the server takes", tooLargeIn, on5("X5-3.2.2.3.6-a 3.2.2-15")),
 	check("flow/message larger than the client takes", tooLargeOut, on5("3.1.2-24 3.1.2-25")),
 	check("flow/answers within the client's maximum", smallAnswers,

@@ -25,8 +25,8 @@ var willChecks = []Check{
 	check("will/session ends before the delay", willSessionEnds, slow, on5("3.1.2-8")),
 	check("will/session without expiry ends at once", willNoExpiry, on5("3.1.2-8")),
 	check("will/clean start ends the delay", willCleanStart, slow, on5("3.1.2-8 3.1.3-9")),
-	check("will/QoS above the maximum", willQoSMax, on5("3.2.2-12")),
-	check("will/retained although the broker retains nothing", willNoRetain, on5("3.2.2-13")),
+	check("will/QoS above the maximum", willQoSMax, on311("3.2.2-6 X311-3.2.2.3-a"), on5("3.2.2-12")),
+	check("will/retained although the broker retains nothing", willNoRetain, on311("3.2.2-6"), on5("3.2.2-13")),
 }
 
 func (t *T) will() *will { return &will{topic: t.topic("t"), payload: "gone", qos: 1} }
@@ -244,7 +244,7 @@ func willQoSMax(t *T) {
 	w := t.will()
 	w.qos = 2
 	p.send(t.fill("c", connect{will: w}))
-	p.wantRefused("a refusal of a will above Maximum QoS", 0x9B)
+	p.wantUnserved("a refusal of a will above Maximum QoS", 0x9B)
 }
 
 func willNoRetain(t *T) {
@@ -253,5 +253,11 @@ func willNoRetain(t *T) {
 	w := t.will()
 	w.retain = true
 	p.send(t.fill("c", connect{will: w}))
-	p.wantRefused("a refusal of a will that is to be retained", 0x9A)
+	p.wantUnserved("a refusal of a will that is to be retained", 0x9A)
+}
+
+// wantUnserved wants a CONNECT refused that is well-formed: in 5.0 with the
+// code, before by a return code of the list or, as none fits, without CONNACK.
+func (p *peer) wantUnserved(sentence string, code byte) {
+	p.wantRefused(sentence, orV5(p.t, []byte{1, 2, 3, 4, 5}, []byte{code})...)
 }
