@@ -126,6 +126,8 @@ func publishDenied(t *T) {
 		}
 	}
 	sub.wantIdle("nothing of a publish that is not authorized")
+	t.connect("pub", connect{}).say(t.topic("may"), "x")
+	sub.take("what is authorized", t.topic("may"), "x")
 }
 
 func serverIDs(t *T) {

@@ -59,6 +59,7 @@ func retainReplaced(t *T) {
 // retainQoS0: it replaces the old one; whether it is itself kept is the server's choice.
 func retainQoS0(t *T) {
 	pub := t.keep("t", "old", 1)
+	t.late("t", 1).take("the old one", t.topic("t"), "old", retained(true))
 	pub.accept(publish{topic: t.topic("t"), payload: "new", retain: true})
 	pub.ping()
 	late := t.late("t", 1)
@@ -89,7 +90,10 @@ func retainDeleted(t *T) {
 
 func retainEmptyNever(t *T) {
 	t.keep("t", "", 1)
-	t.late("t", 1).wantIdle("no retained message of no bytes")
+	t.keep("other", "kept", 1)
+	late := t.late("+", 1)
+	late.take("the one that has bytes", t.topic("other"), "kept", retained(true))
+	late.wantIdle("no retained message of no bytes")
 }
 
 func retainUntouched(t *T) {

@@ -52,7 +52,11 @@ func cleanDiscards(t *T) {
 	p := t.session("c")
 	p.subscribe(t.topic("t"), 1)
 	p.bye()
+	p = t.session("c")
 	pub := t.connect("pub", connect{})
+	pub.say(t.topic("t"), "live")
+	p.take("by the subscription of the session", t.topic("t"), "live")
+	p.bye()
 	pub.say(t.topic("t"), "stored")
 	clean := t.connect("c", connect{})
 	if clean.connack.sessionPresent {
@@ -71,8 +75,10 @@ func cleanDiscards(t *T) {
 func cleanEnds(t *T) {
 	p := t.connect("c", connect{})
 	p.subscribe(t.topic("t"), 1)
-	p.drop()
 	pub := t.connect("pub", connect{})
+	pub.say(t.topic("t"), "live")
+	p.take("while it lasts", t.topic("t"), "live")
+	p.drop()
 	pub.say(t.topic("t"), "missed")
 	p = t.session("c")
 	if p.connack.sessionPresent {
@@ -132,10 +138,15 @@ func retainedApart(t *T) {
 func unsubscribedForGood(t *T) {
 	p := t.session("c")
 	p.subscribe(t.topic("t"), 1)
+	p.subscribe(t.topic("other"), 1)
 	p.unsubscribe(t.topic("t"))
 	p.bye()
-	t.connect("pub", connect{}).say(t.topic("t"), "x")
-	t.session("c").wantIdle("nothing for a subscription that was deleted")
+	pub := t.connect("pub", connect{})
+	pub.say(t.topic("t"), "x")
+	pub.say(t.topic("other"), "y")
+	p = t.session("c")
+	p.take("by the subscription that is left", t.topic("other"), "y")
+	p.wantIdle("nothing for a subscription that was deleted")
 }
 
 func expiring(seconds int, c connect) connect {
@@ -169,6 +180,10 @@ func expiryZero(t *T) {
 		}
 		p.bye()
 	}
+	t.session("c").bye()
+	if p := t.session("c"); !p.connack.sessionPresent {
+		t.failf("want the session after one with a longer interval")
+	}
 }
 
 func cleanKept(t *T) {
@@ -186,7 +201,11 @@ func cleanKept(t *T) {
 
 func expiryByDisconnect(t *T) {
 	c := expiring(3600, connect{keep: true})
+	t.connect("c", c).bye()
 	p := t.connect("c", c)
+	if !p.connack.sessionPresent {
+		t.failf("want the session after a DISCONNECT that says nothing of it")
+	}
 	p.send(disconnect{props: property(pSessionExpiry, 0)})
 	p.wantRefused("a close after DISCONNECT")
 	if p = t.connect("c", c); p.connack.sessionPresent {
@@ -196,6 +215,9 @@ func expiryByDisconnect(t *T) {
 
 func expiryRaised(t *T) {
 	t.offend("Session Expiry Interval raised from 0", disconnect{props: property(pSessionExpiry, 60)}, 0x82)
+	if p := t.connect("bad", connect{keep: true}); p.connack.sessionPresent {
+		t.failf("want no session kept by a DISCONNECT in error")
+	}
 }
 
 func expiryCapped(t *T) {

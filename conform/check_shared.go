@@ -90,6 +90,7 @@ func sharedRetained(t *T) {
 	sub := t.connect("sub", connect{})
 	sub.subscribe(t.shared("g", "t"), 1)
 	sub.wantIdle("no retained message for a shared subscription")
+	t.late("t", 1).take("retained for a plain one", t.topic("t"), "kept", retained(true))
 }
 
 func sharedApart(t *T) {

@@ -167,6 +167,8 @@ func noLocalResumed(t *T) {
 	p = t.session("c")
 	p.say(t.topic("t"), "mine")
 	p.wantIdle("nothing of one's own, nor stored")
+	t.connect("pub", connect{}).say(t.topic("t"), "theirs")
+	p.take("another's", t.topic("t"), "theirs")
 }
 
 // withIDs skips where the broker has no subscription identifiers.

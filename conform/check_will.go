@@ -50,12 +50,16 @@ func willDiscarded(t *T) {
 	sub, dying := t.mourner(connect{will: t.will()})
 	dying.bye()
 	sub.wantIdle("no will after DISCONNECT")
+	t.connect("dying", connect{will: t.will()}).drop()
+	sub.take("the will of a connection that breaks", t.topic("t"), "gone")
 }
 
 func willNone(t *T) {
 	sub, dying := t.mourner(connect{})
 	dying.drop()
 	sub.wantIdle("no will of a client that had none")
+	t.connect("dying", connect{will: t.will()}).drop()
+	sub.take("the will of a connection that breaks", t.topic("t"), "gone")
 }
 
 func willRetain(t *T) {
@@ -132,6 +136,8 @@ func willEachConnection(t *T) {
 	dying = t.connect("dying", t.lasting(connect{}))
 	dying.drop()
 	sub.wantIdle("no will of an earlier connection")
+	t.connect("dying", t.lasting(connect{will: t.will()})).drop()
+	sub.take("the will of the connection that broke", t.topic("t"), "gone")
 }
 
 func disconnectWithWill(t *T) {
@@ -214,6 +220,9 @@ func willSuppressed(t *T) {
 	t.wait(3 * waitUnit)
 	sub.wantIdle("no will, for the client came back in time")
 	back.bye()
+	t.connect("dying", t.delayed(1, 60)).drop()
+	t.wait(waitUnit)
+	sub.take("the will of a client that did not", t.topic("t"), "gone")
 }
 
 func willSessionEnds(t *T) {

@@ -99,7 +99,7 @@ func (p *peer) split(b []byte) (rest []byte, err error) {
 			return b, nil
 		}
 		if err != nil {
-			return b, badReply{err}
+			return b, badReply{err, bytes.Clone(b)}
 		}
 		end := 1 + size + n
 		r, err := decode(p.version, b[:end])
@@ -108,7 +108,7 @@ func (p *peer) split(b []byte) (rest []byte, err error) {
 			err = p.resolve(r)
 		}
 		if err != nil {
-			return b, badReply{err}
+			return b, badReply{err, bytes.Clone(b[:end])}
 		}
 		p.note(r, nil)
 		b = b[end:]
@@ -135,7 +135,10 @@ func (p *peer) resolve(r *reply) error {
 }
 
 // badReply is the broker's fault: bytes that a server must not send.
-type badReply struct{ error }
+type badReply struct {
+	error
+	raw []byte
+}
 
 func (p *peer) note(r *reply, err error) {
 	p.mu.Lock()
