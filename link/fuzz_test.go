@@ -82,8 +82,10 @@ func feed(t *testing.T, r *link.Reader, in, cuts []byte, opening ...packet.Type)
 			taken += n
 			for _, o := range opening {
 				if ty == o && !r.Opened() {
-					r.Open(mqtt.Limits{ReceiveMaximum: 10, MaxPacketSize: limit, TopicAliasMaximum: 3,
-						MaxQoS: 2, RetainAvailable: true, SubscriptionIDs: true})
+					r.Open(mqtt.Limits{
+						ReceiveMaximum: 10, MaxPacketSize: limit, TopicAliasMaximum: 3,
+						MaxQoS: 2, RetainAvailable: true, SubscriptionIDs: true,
+					})
 				}
 			}
 		}
