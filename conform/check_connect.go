@@ -294,15 +294,24 @@ func afterDisconnect(t *T) {
 
 // limitsAnnounced: every limit that differs from what absence means is in CONNACK.
 func limitsAnnounced(t *T) {
-	t.with(Options{MaxQoS: new(mqtt.AtLeastOnce), NoRetain: true, NoWildcard: true, NoSubscriptionIDs: true, NoShared: true,
-		MaxPacketSize: 4096, ReceiveMaximum: 7, TopicAliasMaximum: 5, ServerKeepAlive: 40})
+	t.with(Options{
+		MaxQoS: new(mqtt.AtLeastOnce), NoRetain: true, NoWildcard: true, NoSubscriptionIDs: true, NoShared: true,
+		MaxPacketSize: 4096, ReceiveMaximum: 7, TopicAliasMaximum: 5, ServerKeepAlive: 40,
+	})
 	p := t.connect("c", connect{keepAlive: 60})
 	for _, want := range []struct {
 		id byte
 		n  uint32
 	}{
-		{pMaximumQoS, 1}, {pRetainAvailable, 0}, {pWildcards, 0}, {pSubIDs, 0}, {pShared, 0},
-		{pMaxPacketSize, 4096}, {pReceiveMaximum, 7}, {pAliasMaximum, 5}, {pServerKeepAlive, 40},
+		{pMaximumQoS, 1},
+		{pRetainAvailable, 0},
+		{pWildcards, 0},
+		{pSubIDs, 0},
+		{pShared, 0},
+		{pMaxPacketSize, 4096},
+		{pReceiveMaximum, 7},
+		{pAliasMaximum, 5},
+		{pServerKeepAlive, 40},
 	} {
 		if why := number(want.id, want.n)(p.connack); why != "" {
 			t.failf("want the limits announced in CONNACK: %s", why)

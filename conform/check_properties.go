@@ -151,7 +151,9 @@ func connackProperties(t *T) {
 		{MaxQoS: new(mqtt.AtMostOnce), NoRetain: true},
 		{NoWildcard: true, NoSubscriptionIDs: true, NoShared: true},
 		{MaxPacketSize: 2048, ReceiveMaximum: 3, TopicAliasMaximum: 4},
-		{ServerKeepAlive: 30}, {SessionExpiryMaximum: 60}, {ResponseInformation: "r"},
+		{ServerKeepAlive: 30},
+		{SessionExpiryMaximum: 60},
+		{ResponseInformation: "r"},
 	} {
 		if t.target = plain; t.tryWith(o) {
 			t.connect("asks", connect{keepAlive: 90, props: props(property(pRequestResponse, 1), property(pSessionExpiry, 7200))})

@@ -172,8 +172,10 @@ func retainAsPublished(t *T) {
 
 func retainProperties(t *T) {
 	pub := t.connect("pub", connect{})
-	pub.accept(publish{topic: t.topic("t"), payload: "kept", qos: 1, retain: true,
-		props: props(property(pContentType, "c"), user("a", "1"), user("a", "2"))})
+	pub.accept(publish{
+		topic: t.topic("t"), payload: "kept", qos: 1, retain: true,
+		props: props(property(pContentType, "c"), user("a", "1"), user("a", "2")),
+	})
 	t.late("t", 1).take("retained with its properties", t.topic("t"), "kept", retained(true),
 		text(pContentType, "c"), users([2]string{"a", "1"}, [2]string{"a", "2"}))
 }

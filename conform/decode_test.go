@@ -69,10 +69,14 @@ func TestDecode(t *testing.T) {
 		want string
 	}{
 		{frame(0x20, one(1, 0), property(pReceiveMaximum, 7).section(mqtt.V5)), `CONNACK code 0x00 present true [Receive Maximum 7 "" ""]`},
-		{publish{topic: "t", payload: "x", qos: 2, id: 5, retain: true, dup: true}.encode(mqtt.V5),
-			`PUBLISH "t" = "x" qos 2 id 5 dup true retain true`},
-		{ack{typ: typePUBREL, id: 9, code: 0x92, props: ps}.encode(mqtt.V5),
-			`PUBREL id 9 code 0x92 [Reason String 0 "why" ""] [User Property 0 "a" "1"] [User Property 0 "a" "2"]`},
+		{
+			publish{topic: "t", payload: "x", qos: 2, id: 5, retain: true, dup: true}.encode(mqtt.V5),
+			`PUBLISH "t" = "x" qos 2 id 5 dup true retain true`,
+		},
+		{
+			ack{typ: typePUBREL, id: 9, code: 0x92, props: ps}.encode(mqtt.V5),
+			`PUBREL id 9 code 0x92 [Reason String 0 "why" ""] [User Property 0 "a" "1"] [User Property 0 "a" "2"]`,
+		},
 		{frame(0x90, u16(3), one(0, 1, 0x87)), "SUBACK id 3 codes 01 87"},
 		{frame(0xE0), "DISCONNECT code 0x00"},
 		{raw{0xD0, 0}, "PINGRESP"},

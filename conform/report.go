@@ -156,13 +156,17 @@ type jsonStatement struct {
 func (rep Report) WriteJSON(w io.Writer) error {
 	out := jsonReport{Target: rep.Target}
 	for _, r := range rep.Results {
-		out.Cases = append(out.Cases, jsonCase{r.Case.Check.Name, r.Case.Version.String(), r.Outcome,
-			r.Detail, r.Took.Milliseconds(), r.Log})
+		out.Cases = append(out.Cases, jsonCase{
+			r.Case.Check.Name, r.Case.Version.String(), r.Outcome,
+			r.Detail, r.Took.Milliseconds(), r.Log,
+		})
 	}
 	for _, row := range rep.Rows {
 		s := row.Statement
-		out.Statements = append(out.Statements, jsonStatement{s.Version.String(), s.ID, s.Who,
-			row.Outcome, row.Checks, row.Why})
+		out.Statements = append(out.Statements, jsonStatement{
+			s.Version.String(), s.ID, s.Who,
+			row.Outcome, row.Checks, row.Why,
+		})
 	}
 	enc := json.NewEncoder(w)
 	enc.SetIndent("", "  ")

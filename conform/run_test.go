@@ -63,8 +63,10 @@ func TestChecksAreNamed(t *testing.T) {
 }
 
 func TestRunSkips(t *testing.T) {
-	target := Target{Dial: func(context.Context) (net.Conn, error) { return nil, errors.New("refused") }, NoSlow: true,
-		Versions: []mqtt.Version{mqtt.V5}}
+	target := Target{
+		Dial: func(context.Context) (net.Conn, error) { return nil, errors.New("refused") }, NoSlow: true,
+		Versions: []mqtt.Version{mqtt.V5},
+	}
 	rep := Run(context.Background(), target, func(c Case) bool { return c.Check.Slow }, nil)
 	if rep.Count(Skip) != len(rep.Results) || len(rep.Results) == 0 {
 		t.Errorf("%d of %d cases skipped", rep.Count(Skip), len(rep.Results))

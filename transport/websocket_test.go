@@ -21,8 +21,12 @@ import (
 // removes the header.
 func request(path string, changes ...string) string {
 	headers := [][2]string{
-		{"Host", "broker"}, {"Connection", "keep-alive, Upgrade"}, {"Upgrade", "websocket"}, {"Sec-WebSocket-Version", "13"},
-		{"Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="}, {"Sec-WebSocket-Protocol", "mqtt"},
+		{"Host", "broker"},
+		{"Connection", "keep-alive, Upgrade"},
+		{"Upgrade", "websocket"},
+		{"Sec-WebSocket-Version", "13"},
+		{"Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="},
+		{"Sec-WebSocket-Protocol", "mqtt"},
 	}
 	for _, change := range changes {
 		name, value, _ := strings.Cut(change, ": ")
