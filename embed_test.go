@@ -89,8 +89,10 @@ func TestLocalPublishSubscribe(t *testing.T) {
 		got.want(t, "a=1 q1 rfalse text/plain")
 
 		p.subscribe("b", mqtt.ExactlyOnce)
-		b.Publish(mqtt.Message{Topic: "b", Payload: []byte("2"), QoS: 1,
-			Properties: mqtt.Properties{User: []mqtt.UserProperty{{Name: "k", Value: "v"}}}})
+		b.Publish(mqtt.Message{
+			Topic: "b", Payload: []byte("2"), QoS: 1,
+			Properties: mqtt.Properties{User: []mqtt.UserProperty{{Name: "k", Value: "v"}}},
+		})
 		in := p.wantPublish()
 		if string(in.Payload) != "2" || in.QoS != 1 || in.Properties.Users.Len() != 1 {
 			t.Errorf("the client got %+v", in)
