@@ -335,23 +335,27 @@ func TestForeignClient(t *testing.T) {
 		w.Write(message)
 		w.Write(message)
 		w.Close()
-		pinged := make(chan error, 1)
-		go func() { pinged <- client.Ping(ctx) }()
-		got := 0
-		for got < 3*len(message) {
-			typ, p, err := client.Read(ctx)
-			if err != nil || typ != websocket.MessageBinary {
-				t.Fatal(typ, err)
+		all, ended := make(chan struct{}), make(chan error, 1)
+		go func() {
+			for got := 0; ; {
+				typ, p, err := client.Read(ctx)
+				if err != nil {
+					ended <- err
+					return
+				}
+				if got += len(p); typ == websocket.MessageBinary && got == 3*len(message) {
+					close(all)
+				}
 			}
-			got += len(p)
+		}()
+		if err := client.Ping(ctx); err != nil {
+			t.Error(err)
 		}
+		<-all
 		// [MQTT-6.0.0-1, 3.1.1] [MQTT-6.0.0-1, 5.0]
 		client.Write(ctx, websocket.MessageText, []byte("text"))
-		if _, _, err := client.Read(ctx); websocket.CloseStatus(err) != websocket.StatusUnsupportedData {
+		if err := <-ended; websocket.CloseStatus(err) != websocket.StatusUnsupportedData {
 			t.Errorf("after a text frame the client reads %v", err)
-		}
-		if err := <-pinged; err != nil {
-			t.Error(err)
 		}
 		var ce *CloseError
 		if err := <-echoed; !errors.As(err, &ce) || ce.Code != CloseUnsupported {
