@@ -317,6 +317,7 @@ func expiryAfterSend(t *T) {
 	b := sub.wantMessage("second", t.topic("t"), "b", qos(2))
 	t.wait(3 * waitUnit)
 	sub.acknowledge(a)
+	sub.ping() // the broker has the PUBCOMP
 	sub.drop()
 	sub = t.session("sub")
 	sub.take("again, though its time is over", t.topic("t"), "b", id(b.id), dup(true))

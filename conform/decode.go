@@ -346,7 +346,7 @@ func (c *cursor) suback(r *reply, v mqtt.Version) {
 	if v == mqtt.V5 {
 		r.props = c.props(r.typ)
 	}
-	r.codes = c.b
+	r.codes = slices.Clone(c.b) // the buffer is read into again
 	c.b = nil
 	for _, code := range r.codes {
 		switch {
