@@ -141,7 +141,7 @@ func (c *conn) readFailed(err error) error {
 	if c.isDead() {
 		return nil
 	}
-	if errors.Is(err, os.ErrDeadlineExceeded) {
+	if errors.Is(err, os.ErrDeadlineExceeded) && !c.unwritable() {
 		c.forgetDeadline()
 		switch c.timer.Check(c.b.since(time.Now())) {
 		case link.Quiet:
@@ -151,7 +151,7 @@ func (c *conn) readFailed(err error) error {
 		}
 		return errGoOn
 	}
-	if errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed) {
+	if errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed) || c.unwritable() {
 		return errHungUp
 	}
 	return err

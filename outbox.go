@@ -149,20 +149,29 @@ func (o *outbox) writeDeadlineLocked() (time.Time, bool) {
 	return o.writeBy, true
 }
 
-// writeFailed gives up on the socket. A client that took nothing for the
-// whole of WriteTimeout is a stalled one, and is counted.
+// writeFailed gives up on writing. A client that took nothing for the whole of
+// WriteTimeout is a stalled one, and is counted and cut off. One that has gone
+// may have left something to be read, a DISCONNECT above all: the reader has a
+// moment to come to the end of it.
 func (o *outbox) writeFailed(err error) {
 	o.mu.Lock()
 	o.failed = true
 	stalled := !o.dead && isTimeout(err)
-	if !o.dead {
+	switch {
+	case stalled:
 		o.dead, o.code = true, mqtt.UnspecifiedError
+		o.wakeReaderLocked()
+	case !o.dead:
+		o.readBy = time.Now().Add(linger)
+		o.c.nc.SetReadDeadline(o.readBy)
 	}
-	o.wakeReaderLocked()
 	s := o.session
 	o.mu.Unlock()
+	if !stalled {
+		return
+	}
 	o.c.cancel()
-	if stalled && s != nil {
+	if s != nil {
 		o.c.b.count.stalled.Add(1)
 		o.c.b.log.Warn("client takes no data and is cut off", "client", s.id,
 			"remote", o.c.remote.Addr, "after", o.c.b.set.WriteTimeout)
@@ -245,6 +254,13 @@ func (c *conn) hangUp() {
 			return
 		}
 	}
+}
+
+// unwritable reports whether a write has failed.
+func (o *outbox) unwritable() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.failed
 }
 
 func (o *outbox) isDead() bool {
