@@ -2,6 +2,6 @@
 // versions, qualities of service, packet identifiers, reason codes, messages
 // and the limits one end announces to the other.
 //
-// It holds no state, does no I/O and imports nothing of midge. It compiles
-// with TinyGo and nothing in it allocates unless its comment says so.
+// It holds no state, does no I/O and imports nothing of midge; nothing in it
+// allocates.
 package mqtt
