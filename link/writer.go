@@ -68,21 +68,20 @@ func (w *Writer) Connack(dst []byte, c *packet.Connack) []byte {
 	if c.Code.Failed() || c.Return != mqtt.Accepted {
 		w.phase = closed
 	}
-	at := len(dst)
-	if dst = c.Append(dst, w.version); w.Fits(len(dst) - at) {
-		return dst
-	}
-	return w.shrink(dst[:at], &c.Properties, func(dst []byte) []byte { return c.Append(dst, w.version) })
+	return w.within(dst, &c.Properties, func(dst []byte) []byte { return c.Append(dst, w.version) })
 }
 
-// shrink appends a packet again without its Reason String, then without its
-// User Properties, until the peer takes it; not at all if it never fits
+// within appends a packet; if the peer takes none that large, without its
+// Reason String, then without its User Properties, then not at all
 // [MQTT-3.2.2-19] [MQTT-3.2.2-20] [MQTT-3.4.2-2] [MQTT-3.14.2-3, 5.0] and
 // their like.
-func (w *Writer) shrink(dst []byte, p *packet.Properties, write func([]byte) []byte) []byte {
+func (w *Writer) within(dst []byte, p *packet.Properties, write func([]byte) []byte) []byte {
 	at := len(dst)
-	dropReason(p)
 	if dst = write(dst); w.Fits(len(dst) - at) {
+		return dst
+	}
+	dropReason(p)
+	if dst = write(dst[:at]); w.Fits(len(dst) - at) {
 		return dst
 	}
 	dropUsers(p)
@@ -105,11 +104,7 @@ func (w *Writer) AckWith(dst []byte, a *packet.Ack) []byte {
 		return a.Append(dst, w.version)
 	}
 	w.hush(&a.Properties)
-	at := len(dst)
-	if dst = a.Append(dst, w.version); w.Fits(len(dst) - at) {
-		return dst
-	}
-	return w.shrink(dst[:at], &a.Properties, func(dst []byte) []byte { return a.Append(dst, w.version) })
+	return w.within(dst, &a.Properties, func(dst []byte) []byte { return a.Append(dst, w.version) })
 }
 
 // hush leaves problem information out for a client that wants none
@@ -127,11 +122,7 @@ func (w *Writer) Suback(dst []byte, s *packet.Suback) []byte {
 		return s.Append(dst, w.version)
 	}
 	w.hush(&s.Properties)
-	at := len(dst)
-	if dst = s.Append(dst, w.version); w.Fits(len(dst) - at) {
-		return dst
-	}
-	return w.shrink(dst[:at], &s.Properties, func(dst []byte) []byte { return s.Append(dst, w.version) })
+	return w.within(dst, &s.Properties, func(dst []byte) []byte { return s.Append(dst, w.version) })
 }
 
 // Publish appends a PUBLISH, under a topic alias where the peer offers one.
@@ -190,11 +181,7 @@ func (w *Writer) Define(a uint16, topic []byte) {
 // Auth appends an AUTH [MQTT-3.15.2-2, 5.0].
 func (w *Writer) Auth(dst []byte, a *packet.Auth) []byte {
 	w.hush(&a.Properties)
-	at := len(dst)
-	if dst = a.Append(dst); w.Fits(len(dst) - at) {
-		return dst
-	}
-	return w.shrink(dst[:at], &a.Properties, a.Append)
+	return w.within(dst, &a.Properties, a.Append)
 }
 
 // Pingresp and Pingreq append what their names say.
@@ -213,11 +200,7 @@ func (w *Writer) Disconnect(dst []byte, d *packet.Disconnect) []byte {
 	if w.side == Server && !fromServer(d.Code) {
 		d.Code = mqtt.UnspecifiedError
 	}
-	at := len(dst)
-	if dst = d.Append(dst, w.version); w.Fits(len(dst) - at) {
-		return dst
-	}
-	return w.shrink(dst[:at], &d.Properties, func(dst []byte) []byte { return d.Append(dst, w.version) })
+	return w.within(dst, &d.Properties, func(dst []byte) []byte { return d.Append(dst, w.version) })
 }
 
 // fromServer reports whether table 3-10 of 5.0 lets a server send c in DISCONNECT.
