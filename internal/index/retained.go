@@ -22,21 +22,26 @@ func (r *Retained[V]) Len() int { return int(r.n.Load()) }
 
 // Get returns the value of a topic.
 func (r *Retained[V]) Get(topic string) (v V, ok bool) {
-	if n := r.root.find(topic, false); n != nil {
-		if p := n.val.Load(); p != nil {
+	if _, at := r.root.find(topic, false); at != nil {
+		if p := at.Load(); p != nil {
 			return *p, true
 		}
 	}
 	return v, false
 }
 
-// Set gives a topic its value.
-func (r *Retained[V]) Set(topic string, v V) {
+// Set gives a topic its value and returns the one it had. It keeps no part of
+// the string. A level takes 64 bytes or more, however short it is: bound the
+// levels of topics that strangers send.
+func (r *Retained[V]) Set(topic string, v V) (old V, had bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.root.grow(topic, false).val.Swap(&v) == nil {
-		r.n.Add(1)
+	_, at := r.root.grow(topic, false)
+	if p := at.Swap(&v); p != nil {
+		return *p, true
 	}
+	r.n.Add(1)
+	return old, false
 }
 
 // Delete takes a topic's value away and reports whether it had one.
@@ -45,25 +50,29 @@ func (r *Retained[V]) Delete(topic string) bool {
 }
 
 // DeleteIf is Delete for a topic whose value is still what the caller thinks.
+// Writers wait while still runs.
 func (r *Retained[V]) DeleteIf(topic string, still func(V) bool) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	n := r.root.find(topic, false)
+	n, at := r.root.find(topic, false)
 	if n == nil {
 		return false
 	}
-	if p := n.val.Load(); p == nil || !still(*p) {
+	if p := at.Load(); p == nil || !still(*p) {
 		return false
 	}
-	n.val.Store(nil)
+	at.Store(nil)
 	n.prune()
 	r.n.Add(-1)
 	return true
 }
 
-// Match calls visit for the value of every topic that filter matches until it
-// returns false. No lock is held: values set or deleted meanwhile may or may
-// not be seen. Only branches the filter can match are walked.
+// Match calls visit for the value of every topic that filter, without $share,
+// matches until it returns false. A V that needs its topic carries it. Only
+// branches the filter can match are walked. No lock is held, so visit may take
+// its time and may call Set and Delete: a topic that has a value throughout is
+// visited once, one set or deleted meanwhile may be or not, and one deleted
+// and set again may be twice.
 func (r *Retained[V]) Match(filter string, visit func(V) bool) {
 	collect(&r.root, filter, true, visit)
 }

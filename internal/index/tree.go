@@ -1,6 +1,7 @@
 package index
 
 import (
+	"bytes"
 	"sync"
 	"sync/atomic"
 )
@@ -16,23 +17,25 @@ type Tree[V comparable] struct {
 // NewTree returns an empty tree.
 func NewTree[V comparable]() *Tree[V] { return new(Tree[V]) }
 
-// Version changes after every Add and Remove that changed something, once the
-// change can be seen. So a Match that began after version v was read is still
-// what Match would return while Version is v.
+// Version changes after every Add and Remove that changed something, once
+// Match shows the change and before the call returns. So read Version first,
+// then Match: the result has every change whose call had returned by then, and
+// while Version stays what was read, no call that would alter the result has
+// returned since. A result may be kept as long.
 func (t *Tree[V]) Version() uint64 { return t.version.Load() }
 
-// Add puts v under filter. A filter is taken as it is; check it first.
+// Add puts v under filter; putting it there twice is putting it there once. A
+// filter is taken as it is, check it first. The tree keeps no part of the
+// string. A level takes 64 bytes or more, however short it is: bound the
+// levels of filters that strangers send.
 func (t *Tree[V]) Add(filter string, v V) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	n := t.root.grow(filter, true)
-	s := n.val.Load()
-	if s == nil {
-		s = new(set[V])
-		s.add(v)
-		n.val.Store(s)
-	} else {
-		s.add(v)
+	_, at := t.root.grow(filter, true)
+	if s := at.Load(); s == nil {
+		at.Store(&set[V]{first: v})
+	} else if !s.add(v) {
+		return
 	}
 	t.version.Add(1)
 }
@@ -41,16 +44,16 @@ func (t *Tree[V]) Add(filter string, v V) {
 func (t *Tree[V]) Remove(filter string, v V) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	n := t.root.find(filter, true)
+	n, at := t.root.find(filter, true)
 	if n == nil {
 		return false
 	}
-	s := n.val.Load()
+	s := at.Load()
 	if s == nil || !s.remove(v) {
 		return false
 	}
-	if s.empty() {
-		n.val.Store(nil)
+	if next := s.swept(); next != s {
+		at.Store(next)
 		n.prune()
 	}
 	t.version.Add(1)
@@ -59,151 +62,53 @@ func (t *Tree[V]) Remove(filter string, v V) bool {
 
 // Match appends to dst every value under a filter that matches name, and
 // allocates only if dst has no room. A value under several matching filters
-// comes several times. The work is bounded by the levels of name times the
-// nodes at each, which is where + multiplies.
+// comes several times. Changes made meanwhile may or may not show, each on its
+// own; see Version.
+//
+// No node is visited twice, so the work is bounded by the filters there are:
+// at worst, where for every level of name there are filters with it and with +
+// in its place, it doubles with every level, as their number does. The stack
+// grows only where both lead on.
 func (t *Tree[V]) Match(name []byte, dst []V) []V {
 	// [MQTT-4.7.2-1] wildcards in the first level pass $-topics over.
-	wild := len(name) == 0 || name[0] != '$'
-	return match(&t.root, name, wild, dst)
+	return match(&t.root, name, len(name) == 0 || name[0] != '$', dst)
 }
 
 func match[V comparable](n *node[set[V]], name []byte, wild bool, dst []V) []V {
-	if wild {
-		if h := n.hash.Load(); h != nil {
-			dst = h.val.Load().appendTo(dst)
+	for {
+		var plus *node[set[V]]
+		if wild {
+			dst = n.hash.Load().appendTo(dst)
+			plus = n.plus.Load()
 		}
-	}
-	level, rest, more := name, []byte(nil), false
-	for i, c := range name {
-		if c == '/' {
+		level, rest, more := name, []byte(nil), false
+		if i := bytes.IndexByte(name, '/'); i >= 0 {
 			level, rest, more = name[:i], name[i+1:], true
-			break
 		}
-	}
-	if c := n.child(level); c != nil {
-		dst = descend(c, rest, more, dst)
-	}
-	if wild {
-		if c := n.plus.Load(); c != nil {
-			dst = descend(c, rest, more, dst)
+		c := n.child(level)
+		if !more {
+			return atEnd(plus, atEnd(c, dst))
 		}
+		switch {
+		case c == nil && plus == nil:
+			return dst
+		case c == nil:
+			n = plus
+		case plus == nil:
+			n = c
+		default:
+			dst = match(plus, rest, true, dst)
+			n = c
+		}
+		name, wild = rest, true
 	}
-	return dst
 }
 
-func descend[V comparable](c *node[set[V]], rest []byte, more bool, dst []V) []V {
-	if more {
-		return match(c, rest, true, dst)
-	}
-	dst = c.val.Load().appendTo(dst)
-	if h := c.hash.Load(); h != nil { // "a/#" matches "a"
-		dst = h.val.Load().appendTo(dst)
-	}
-	return dst
-}
-
-// A set is the values under one filter. Readers see a prefix of an array that
-// only grows; what is removed is marked, and swept out in a new array once it
-// is the larger part. So a hundred thousand may come to one filter, and go.
-type set[V comparable] struct {
-	members atomic.Pointer[[]entry[V]]
-	place   map[V]int // where each one is, once there are many; writers only
-	dead    int       // writers only
-}
-
-type entry[V comparable] struct {
-	v    V
-	gone uint32 // atomic
-}
-
-// manyMembers is where looking for one stops being cheaper than a map.
-const manyMembers = 16
-
-func (s *set[V]) appendTo(dst []V) []V {
-	if s == nil {
+// atEnd appends what belongs to a name that ends at n, if there is such a node.
+func atEnd[V comparable](n *node[set[V]], dst []V) []V {
+	if n == nil {
 		return dst
 	}
-	all := *s.members.Load()
-	for i := range all {
-		if atomic.LoadUint32(&all[i].gone) == 0 {
-			dst = append(dst, all[i].v)
-		}
-	}
-	return dst
-}
-
-func (s *set[V]) list() []entry[V] {
-	if p := s.members.Load(); p != nil {
-		return *p
-	}
-	return nil
-}
-
-func (s *set[V]) empty() bool { return len(s.list()) == s.dead }
-
-func (s *set[V]) find(v V) int {
-	if s.place != nil {
-		if i, ok := s.place[v]; ok {
-			return i
-		}
-		return -1
-	}
-	for i, e := range s.list() {
-		if e.v == v && e.gone == 0 {
-			return i
-		}
-	}
-	return -1
-}
-
-func (s *set[V]) add(v V) {
-	if s.find(v) >= 0 {
-		return
-	}
-	all := append(s.list(), entry[V]{v: v}) // beyond what any reader looks at
-	s.members.Store(&all)
-	switch {
-	case s.place != nil:
-		s.place[v] = len(all) - 1
-	case len(all) > manyMembers:
-		s.chart(all)
-	}
-}
-
-func (s *set[V]) chart(all []entry[V]) {
-	s.place = nil
-	if len(all) <= manyMembers {
-		return
-	}
-	s.place = make(map[V]int, len(all))
-	for i, e := range all {
-		if e.gone == 0 {
-			s.place[e.v] = i
-		}
-	}
-}
-
-func (s *set[V]) remove(v V) bool {
-	i := s.find(v)
-	if i < 0 {
-		return false
-	}
-	all := s.list()
-	atomic.StoreUint32(&all[i].gone, 1)
-	s.dead++
-	if s.place != nil {
-		delete(s.place, v)
-	}
-	if s.dead*2 > len(all) {
-		living := make([]entry[V], 0, len(all)-s.dead)
-		for _, e := range all {
-			if e.gone == 0 {
-				living = append(living, e)
-			}
-		}
-		s.members.Store(&living)
-		s.dead = 0
-		s.chart(living)
-	}
-	return true
+	dst = n.val.Load().appendTo(dst)
+	return n.hash.Load().appendTo(dst) // "a/#" matches "a"
 }

@@ -9,32 +9,39 @@ package index
 
 import (
 	"hash/maphash"
+	"strings"
 	"sync/atomic"
 )
 
-// A node is one level of a topic. Its wildcard children are apart, so that a
-// reader finds them without hashing.
+// A node is one level of a topic, 64 bytes. What most nodes have at most one
+// of is apart, so that a reader finds it without hashing and a chain of
+// levels needs no tables.
 type node[P any] struct {
-	level  string
-	parent *node[P] // writers only
-	val    atomic.Pointer[P]
-	plus   atomic.Pointer[node[P]]
-	hash   atomic.Pointer[node[P]]
-	kids   atomic.Pointer[table[P]]
+	level  string                   // immutable; empty for +
+	parent *node[P]                 // immutable; nil for the root and for headstones
+	val    atomic.Pointer[P]        // what belongs to the topic that ends here
+	hash   atomic.Pointer[P]        // and to the one that ends in # below
+	plus   atomic.Pointer[node[P]]  // the child for +
+	only   atomic.Pointer[node[P]]  // one child by level
+	kids   atomic.Pointer[table[P]] // and all the others
 }
 
 // A table is a hash table of nodes by level, open addressing. Readers may
 // walk it while the writer adds; growing and cleaning make a new one.
 type table[P any] struct {
 	slots []atomic.Pointer[node[P]]
-	used  int // slots that are not nil, dead ones included; writers only
-	dead  int // writers only
+	used  int      // slots that are not nil, dead ones included; writers only
+	dead  int      // writers only
+	stone *node[P] // what stands in dead slots; writers only
 }
 
 var seed = maphash.MakeSeed()
 
 // child returns the node of one level, nil if there is none.
 func (n *node[P]) child(level []byte) *node[P] {
+	if c := n.only.Load(); c != nil && c.level == string(level) {
+		return c
+	}
 	t := n.kids.Load()
 	if t == nil {
 		return nil
@@ -51,8 +58,11 @@ func (n *node[P]) child(level []byte) *node[P] {
 	}
 }
 
-// each calls visit for every child but the wildcards until it returns false.
+// each calls visit for every child but that for + until it returns false.
 func (n *node[P]) each(visit func(*node[P]) bool) bool {
+	if c := n.only.Load(); c != nil && !visit(c) {
+		return false
+	}
 	t := n.kids.Load()
 	if t == nil {
 		return true
@@ -75,57 +85,59 @@ func cut(topic string) (level, rest string, more bool) {
 	return topic, "", false
 }
 
-// grow returns the node for topic, made if need be. With wild set, + and #
-// are wildcards. The writer's lock is held.
-func (n *node[P]) grow(topic string, wild bool) *node[P] {
+// grow returns the place of topic's value and the node it is at, made if need
+// be. With wild set, + and # are wildcards. The writer's lock is held.
+func (n *node[P]) grow(topic string, wild bool) (*node[P], *atomic.Pointer[P]) {
+	for more := true; more; {
+		var level string
+		level, topic, more = cut(topic)
+		var c *node[P]
+		switch {
+		case wild && level == "#":
+			return n, &n.hash
+		case wild && level == "+":
+			if c = n.plus.Load(); c == nil {
+				c = &node[P]{parent: n}
+				n.plus.Store(c)
+			}
+		default:
+			if c = n.child([]byte(level)); c == nil {
+				// A part of topic would keep all of it in memory.
+				c = &node[P]{level: strings.Clone(level), parent: n}
+				n.adopt(c)
+			}
+		}
+		n = c
+	}
+	return n, &n.val
+}
+
+// find is grow for a topic that is there, and returns nil for any other.
+func (n *node[P]) find(topic string, wild bool) (*node[P], *atomic.Pointer[P]) {
 	for more := true; more; {
 		var level string
 		level, topic, more = cut(topic)
 		switch {
-		case wild && level == "+":
-			n = special(&n.plus, n, level)
 		case wild && level == "#":
-			n = special(&n.hash, n, level)
-		default:
-			c := n.child([]byte(level))
-			if c == nil {
-				c = &node[P]{level: level, parent: n}
-				n.adopt(c)
-			}
-			n = c
-		}
-	}
-	return n
-}
-
-func special[P any](at *atomic.Pointer[node[P]], parent *node[P], level string) *node[P] {
-	c := at.Load()
-	if c == nil {
-		c = &node[P]{level: level, parent: parent}
-		at.Store(c)
-	}
-	return c
-}
-
-// find returns the node for topic, nil if there is none.
-func (n *node[P]) find(topic string, wild bool) *node[P] {
-	for more := true; more && n != nil; {
-		var level string
-		level, topic, more = cut(topic)
-		switch {
+			return n, &n.hash
 		case wild && level == "+":
 			n = n.plus.Load()
-		case wild && level == "#":
-			n = n.hash.Load()
 		default:
 			n = n.child([]byte(level))
 		}
+		if n == nil {
+			return nil, nil
+		}
 	}
-	return n
+	return n, &n.val
 }
 
 // adopt adds a child that is not there yet.
 func (n *node[P]) adopt(c *node[P]) {
+	if n.only.Load() == nil {
+		n.only.Store(c)
+		return
+	}
 	t := n.kids.Load()
 	if t == nil || (t.used+1)*4 > len(t.slots)*3 {
 		t = t.resized(1)
@@ -156,25 +168,40 @@ func (t *table[P]) resized(extra int) *table[P] {
 	return bigger
 }
 
+// put adds a child that is not there yet. It takes over the first headstone on
+// the way, or a level that comes and goes would leave a row of them. Nobody
+// living ever moves within a table, so readers miss nobody.
 func (t *table[P]) put(c *node[P]) {
 	mask := uint64(len(t.slots) - 1)
-	i := maphash.String(seed, c.level) & mask
-	for t.slots[i].Load() != nil {
-		i = (i + 1) & mask
+	for i := maphash.String(seed, c.level) & mask; ; i = (i + 1) & mask {
+		switch there := t.slots[i].Load(); {
+		case there == nil:
+			t.used++
+		case there.parent == nil:
+			t.dead--
+		default:
+			continue
+		}
+		t.slots[i].Store(c)
+		return
 	}
-	t.slots[i].Store(c)
-	t.used++
+}
+
+// barren reports whether nothing is at n or below.
+func (n *node[P]) barren() bool {
+	return n.val.Load() == nil && n.hash.Load() == nil &&
+		n.plus.Load() == nil && n.only.Load() == nil && n.kids.Load() == nil
 }
 
 // prune removes the node and every ancestor that holds nothing any more.
 func (n *node[P]) prune() {
-	for n.parent != nil && n.val.Load() == nil && n.plus.Load() == nil && n.hash.Load() == nil && n.kids.Load() == nil {
+	for n.parent != nil && n.barren() {
 		up := n.parent
-		switch {
-		case up.plus.Load() == n:
+		switch n {
+		case up.plus.Load():
 			up.plus.Store(nil)
-		case up.hash.Load() == n:
-			up.hash.Store(nil)
+		case up.only.Load():
+			up.only.Store(nil)
 		default:
 			up.drop(n)
 		}
@@ -182,7 +209,7 @@ func (n *node[P]) prune() {
 	}
 }
 
-// drop takes a child out. Its slot keeps a headstone, so that readers on
+// drop takes a child out of the table. Its slot keeps a headstone, so that readers on
 // their way past it go on; when half are headstones the table is renewed.
 func (n *node[P]) drop(c *node[P]) {
 	t := n.kids.Load()
@@ -191,7 +218,10 @@ func (n *node[P]) drop(c *node[P]) {
 	for t.slots[i].Load() != c {
 		i = (i + 1) & mask
 	}
-	t.slots[i].Store(&node[P]{})
+	if t.stone == nil {
+		t.stone = new(node[P])
+	}
+	t.slots[i].Store(t.stone)
 	t.dead++
 	switch living := t.used - t.dead; {
 	case living == 0:

@@ -1,0 +1,176 @@
+package index
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/midgemq/midge/topic"
+)
+
+func TestRetainedAgainstMap(t *testing.T) {
+	for seed := range uint64(8) {
+		r := rand.New(rand.NewPCG(seed, 2))
+		store, model := NewRetained[int](), map[string]int{}
+		for step := range 2000 {
+			name := randomName(r)
+			switch r.IntN(3) {
+			case 0:
+				store.Set(name, step)
+				model[name] = step
+			case 1:
+				_, had := model[name]
+				if got := store.Delete(name); got != had {
+					t.Fatalf("seed %d step %d: Delete(%q) = %v", seed, step, name, got)
+				}
+				delete(model, name)
+			case 2:
+				v, ok := store.Get(name)
+				if want, had := model[name]; ok != had || v != want {
+					t.Fatalf("seed %d step %d: Get(%q) = %d, %v", seed, step, name, v, ok)
+				}
+			}
+			filter := randomFilter(r)
+			if filter == "" {
+				continue
+			}
+			var got, want []int
+			store.Match(filter, func(v int) bool { got = append(got, v); return true })
+			for name, v := range model {
+				if topic.Match(filter, name) {
+					want = append(want, v)
+				}
+			}
+			slices.Sort(got)
+			slices.Sort(want)
+			if !slices.Equal(got, want) || store.Len() != len(model) {
+				t.Fatalf("seed %d step %d: Match(%q) = %v, want %v", seed, step, filter, got, want)
+			}
+		}
+	}
+}
+
+func TestRetainedMatchStops(t *testing.T) {
+	store := NewRetained[int]()
+	for i := range 10 {
+		store.Set(fmt.Sprint("a/", i), i)
+	}
+	n := 0
+	store.Match("#", func(int) bool { n++; return n < 3 })
+	if n != 3 {
+		t.Errorf("%d visits after the third said stop", n)
+	}
+	if store.DeleteIf("a/1", func(v int) bool { return v != 1 }) || store.Len() != 10 {
+		t.Error("deleted a value that was not meant")
+	}
+}
+
+// A topic that has a value throughout is visited once, with a value it had.
+func TestRetainedReadersDuringChurn(t *testing.T) {
+	store := NewRetained[int]()
+	const stay = 50
+	for i := range stay {
+		store.Set(fmt.Sprint("a/", i, "/x"), i)
+	}
+	var done atomic.Bool
+	var wg sync.WaitGroup
+	for _, filter := range []string{"#", "a/+/x"} {
+		wg.Go(func() {
+			for !done.Load() {
+				var seen [stay]int
+				store.Match(filter, func(v int) bool {
+					if v >= 0 {
+						seen[v%stay]++
+					}
+					return true
+				})
+				for i, n := range seen {
+					if n != 1 {
+						t.Errorf("%s: topic %d was visited %d times", filter, i, n)
+						return
+					}
+				}
+				if v, ok := store.Get("a/7/x"); !ok || v%stay != 7 {
+					t.Errorf("a/7/x has %d, %v", v, ok)
+					return
+				}
+			}
+		})
+	}
+	for round := range 100 {
+		for i := range 300 {
+			store.Set(fmt.Sprint("a/", stay+i, "/x"), -1)
+			store.Set(fmt.Sprint("a/", i%stay, "/x"), round*stay+i%stay)
+		}
+		for i := range 300 {
+			store.Delete(fmt.Sprint("a/", stay+i, "/x"))
+		}
+	}
+	done.Store(true)
+	wg.Wait()
+	if store.Len() != stay {
+		t.Errorf("%d are left", store.Len())
+	}
+}
+
+// A visitor may write; nobody waits for it.
+func TestRetainedVisitorWrites(t *testing.T) {
+	store := NewRetained[int]()
+	for i := range 1000 {
+		store.Set(fmt.Sprint("a/", i), i)
+	}
+	store.Match("a/+", func(v int) bool {
+		if !store.Delete(fmt.Sprint("a/", v)) {
+			t.Errorf("%d was visited and not there", v)
+		}
+		return true
+	})
+	if store.Len() != 0 || !store.root.barren() {
+		t.Errorf("%d are left", store.Len())
+	}
+}
+
+func TestRetainedDeepTopics(t *testing.T) {
+	deep := strings.Repeat("/", 65534)
+	store := NewRetained[int]()
+	store.Set(deep, 1)
+	for _, filter := range []string{"#", "+/#", deep, strings.Repeat("+/", 32000) + "#"} {
+		n := 0
+		store.Match(filter, func(int) bool { n++; return true })
+		if n != 1 {
+			t.Errorf("%.10s: %d found", filter, n)
+		}
+	}
+}
+
+func TestRetainedGetAllocatesNothing(t *testing.T) {
+	store := NewRetained[int]()
+	store.Set("a/b", 1)
+	if n := testing.AllocsPerRun(100, func() {
+		if v, ok := store.Get("a/b"); v != 1 || !ok {
+			t.Error("lost")
+		}
+	}); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+// The budget of a retained topic of a fleet, without its message.
+func TestBytesPerRetainedTopic(t *testing.T) {
+	const n, budget = 100_000, 250
+	v := new(int)
+	before := heap()
+	store := NewRetained[*int]()
+	for i := range n {
+		store.Set(fmt.Sprintf("dev/%d/state", i), v)
+	}
+	if each := (heap() - before) / n; each > budget {
+		t.Errorf("a topic takes %d bytes, the budget is %d", each, budget)
+	}
+	runtime.KeepAlive(store)
+}
