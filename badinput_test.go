@@ -162,6 +162,31 @@ func TestHugeRemainingLength(t *testing.T) {
 	})
 }
 
+// A topic of nothing but slashes costs a node a level where it is kept: there,
+// levels have a bound.
+func TestTooManyLevels(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, midge.Config{MaxTopicLevels: 4})
+		p := w.connect("deep")
+		for filter, want := range map[string]byte{"a/b/c/d": 0, "a/b/c/d/e": byte(mqtt.TopicFilterInvalid)} {
+			s := packet.Subscribe{ID: 1, Filters: packet.Filters(nil).Add(packet.Subscription{Filter: []byte(filter)})}
+			p.write(s.Append(nil, p.v))
+			var k packet.Suback
+			if k.Decode(p.v, packet.SUBACK, p.want(packet.SUBACK)); k.Codes[0] != want {
+				t.Errorf("%s: SUBACK 0x%02X, want 0x%02X", filter, k.Codes[0], want)
+			}
+		}
+		for retain, want := range map[bool]mqtt.ReasonCode{true: mqtt.TopicNameInvalid, false: mqtt.NoMatchingSubscribers} {
+			m := packet.Publish{Topic: []byte("a/b/c/d/e"), Payload: []byte("x"), QoS: 1, ID: 2, Retain: retain}
+			p.write(m.Append(nil, p.v))
+			var k packet.Ack
+			if k.Decode(p.v, packet.PUBACK, p.want(packet.PUBACK)); k.Code != want {
+				t.Errorf("retained %v: PUBACK %v, want %v", retain, k.Code, want)
+			}
+		}
+	})
+}
+
 // Peers that announce much and send little, and peers that say nothing, cost
 // little, and not for long.
 func TestIdleConnectionsAreCheap(t *testing.T) {

@@ -73,6 +73,7 @@ type Config struct {
 	MaxQueuedMessages int // for one client, [1, 1<<30]; 0: 100,000
 	MaxQueuedBytes    int // for one client, [1024, 1<<40]; 0: 64 MiB
 	MaxAliasesOut     int // topic aliases used towards one client, [1, 65535]; 0: 16; negative: none
+	MaxTopicLevels    int // in a filter or a retained message's topic, each of which costs memory, [1, 65535]; 0: 128
 	MaxConnections    int // [1, ...]; 0: as many as the system allows
 
 	// Patience.
@@ -109,6 +110,7 @@ func (c Config) resolve() (*settings, error) {
 	number("MaxInflight", &s.MaxInflight, 128, 1, 65535)
 	number("MaxQueuedMessages", &s.MaxQueuedMessages, 100_000, 1, 1<<30)
 	number("MaxQueuedBytes", &s.MaxQueuedBytes, 64<<20, 1024, 1<<40)
+	number("MaxTopicLevels", &s.MaxTopicLevels, 128, 1, 65535)
 	number("MaxConnections", &s.MaxConnections, 0, 1, 1<<30)
 	number("TopicAliasMaximum", &s.TopicAliasMaximum, 64, -1<<31, 65535)
 	number("MaxAliasesOut", &s.MaxAliasesOut, 16, -1<<31, 65535)

@@ -6,6 +6,7 @@ import (
 	"github.com/midgemq/midge/link"
 	"github.com/midgemq/midge/mqtt"
 	"github.com/midgemq/midge/packet"
+	"github.com/midgemq/midge/topic"
 )
 
 // A greeting is a CONNECT that has not been answered yet, in memory of its own.
@@ -106,6 +107,8 @@ func (c *conn) judge(p *packet.Connect, g *greeting) *Refusal {
 		return &Refusal{mqtt.QoSNotSupported, "will"} // [MQTT-3.2.2-12, 5.0]
 	case g.will != nil && g.will.m.retain && !limits.RetainAvailable:
 		return &Refusal{mqtt.RetainNotSupported, "will"} // [MQTT-3.2.2-13, 5.0]
+	case g.will != nil && g.will.m.retain && topic.Levels(g.will.m.topic) > c.b.set.MaxTopicLevels:
+		return &Refusal{mqtt.TopicNameInvalid, "too many levels for a retained will"}
 	case g.will != nil && g.will.m.topic[0] == '$':
 		return &Refusal{mqtt.NotAuthorized, "topics that begin with $ are the server's"}
 	}

@@ -7,6 +7,7 @@ import (
 	"github.com/midgemq/midge/link"
 	"github.com/midgemq/midge/mqtt"
 	"github.com/midgemq/midge/packet"
+	"github.com/midgemq/midge/topic"
 )
 
 // publish takes one PUBLISH through its stages, in this order and no other:
@@ -101,6 +102,9 @@ func (c *conn) authorize(sc *scratch, p *packet.Publish) *Refusal {
 	// [X5-4.7.2-a] [X311-4.7.2-a]
 	if p.Topic[0] == '$' {
 		return &Refusal{Code: mqtt.NotAuthorized, Reason: "topics that begin with $ are the server's"}
+	}
+	if p.Retain && topic.Levels(p.Topic) > c.b.set.MaxTopicLevels {
+		return &Refusal{Code: mqtt.TopicNameInvalid, Reason: "too many levels for a retained message"}
 	}
 	// [X5-3.3.2.3.2-a]
 	if p.Properties.PayloadFormatIndicator == 1 && !p.PayloadFormatOK() {

@@ -44,7 +44,7 @@ func (c *conn) subscribe(sc *scratch, p *packet.Subscribe) error {
 // messages are due.
 func (c *conn) subscribeOne(p *packet.Subscribe, req packet.Subscription) (sub *subscription, replay bool, refused mqtt.ReasonCode) {
 	// [MQTT-4.7.1-1, 5.0] [MQTT-4.7.1-2, 5.0] [MQTT-4.7.3-1, 5.0] [MQTT-4.8.2-1, 5.0] [MQTT-4.8.2-2, 5.0]
-	if err := topic.CheckFilter(req.Filter); err != nil {
+	if topic.CheckFilter(req.Filter) != nil || topic.Levels(req.Filter) > c.b.set.MaxTopicLevels {
 		return nil, false, mqtt.TopicFilterInvalid
 	}
 	sub = &subscription{s: c.session, seq: c.b.sequence.Add(1), spec: Subscription{
