@@ -12,6 +12,7 @@ import (
 
 // midge conform runs against Debian's mosquitto to its end and reports.
 func TestConformAgainstMosquitto(t *testing.T) {
+	t.Parallel() // it mostly waits
 	mosquitto := need(t, "mosquitto", "apt-get install mosquitto")
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -51,11 +52,14 @@ func TestConformAgainstMosquitto(t *testing.T) {
 
 // Over a real socket, with the waits a real clock costs, midge passes too.
 func TestConformAgainstMidge(t *testing.T) {
-	b := serve(t, "--tcp", "127.0.0.1:0", "--ws", "127.0.0.1:0")
-	for _, where := range []string{b.at["tcp"], b.at["ws"]} {
-		out, code := tryFor(t, conformPatience, binary, "conform", "--fast", where)
-		if code != 0 {
-			t.Errorf("%s: exit %d\n%s", where, code, out[max(0, len(out)-3000):])
-		}
+	for _, scheme := range []string{"tcp", "ws"} {
+		t.Run(scheme, func(t *testing.T) {
+			t.Parallel()
+			b := serve(t, "--"+scheme, "127.0.0.1:0")
+			out, code := tryFor(t, conformPatience, binary, "conform", "--fast", b.at[scheme])
+			if code != 0 {
+				t.Errorf("exit %d\n%s", code, out[max(0, len(out)-3000):])
+			}
+		})
 	}
 }

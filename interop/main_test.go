@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -204,9 +203,9 @@ func serve(t *testing.T, args ...string) *broker {
 }
 
 // stop ends the broker as a supervisor would; it has to exit with 0.
-func (b *broker) stop() {
+func (b *broker) stop(sig os.Signal) {
 	b.t.Helper()
-	b.cmd.Process.Signal(syscall.SIGTERM)
+	b.cmd.Process.Signal(sig)
 	if code := b.ended(); code != 0 {
 		b.t.Errorf("midge ended with %d:\n%s", code, strings.Join(b.output(), "\n"))
 	}

@@ -3,8 +3,10 @@ package interop
 import (
 	"fmt"
 	"net"
+	"os"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -64,7 +66,7 @@ func TestMosquittoVersionsAndQoS(t *testing.T) {
 			})
 		}
 	}
-	b.stop()
+	b.stop(syscall.SIGTERM)
 }
 
 func TestMosquittoWill(t *testing.T) {
@@ -81,34 +83,35 @@ func TestMosquittoWill(t *testing.T) {
 func TestMosquittoShared(t *testing.T) {
 	b := serve(t, "--tcp", "127.0.0.1:0")
 	m := clients(t, at(b.at["tcp"])...)
-	one := m.listen("-V", "mqttv5", "-t", "$share/g/work", "-q", "1")
-	two := m.listen("-V", "mqttv5", "-t", "$share/g/work", "-q", "1")
+	// Each hears "end" too, behind everything it gets before: so a second copy
+	// of a job would be seen.
+	var workers []*process
+	for range 2 {
+		workers = append(workers, m.listen("-V", "mqttv5", "-t", "$share/g/work", "-t", "end", "-q", "1"))
+	}
 	const n = 20
 	for i := range n {
-		m.say("-V", "mqttv5", "-t", "work", "-q", "1", "-m", fmt.Sprintf("job %d.", i))
+		m.say("-V", "mqttv5", "-t", "work", "-q", "1", "-m", fmt.Sprintf("job-%d", i))
 	}
-	count := func() (total int, each [2]int) {
-		for k, p := range []*process{one, two} {
-			for _, l := range p.output() {
-				if strings.Contains(l, "got work job") {
-					total++
-					each[k]++
-				}
+	m.say("-V", "mqttv5", "-t", "end", "-q", "1", "-m", "of work")
+	copies := map[string]int{}
+	for i, p := range workers {
+		p.want("got end of work")
+		idle := true
+		for _, l := range p.output() {
+			if strings.HasPrefix(l, "got work ") {
+				copies[strings.Fields(l)[2]]++
+				idle = false
 			}
 		}
-		return total, each
-	}
-	for total, _ := count(); total < n; total, _ = count() {
-		select {
-		case <-one.more:
-		case <-two.more:
-		case <-t.Context().Done():
-			t.Fatal("jobs are missing")
+		if idle {
+			t.Errorf("worker %d got no job", i)
 		}
 	}
-	total, each := count()
-	if total != n || each[0] == 0 || each[1] == 0 {
-		t.Errorf("%d jobs went out, %v came in", n, each)
+	for i := range n {
+		if job := fmt.Sprintf("job-%d", i); copies[job] != 1 {
+			t.Errorf("%s came %d times", job, copies[job])
+		}
 	}
 }
 
@@ -170,11 +173,15 @@ func TestIPv6(t *testing.T) {
 
 // Everyone hears of the end, and the process ends in good order.
 func TestMosquittoShutdown(t *testing.T) {
-	b := serve(t, "--tcp", "127.0.0.1:0")
-	m := clients(t, at(b.at["tcp"])...)
-	sub := m.listen("-t", "will", "-V", "mqttv5")
-	m.listen("-t", "x", "-V", "mqttv5", "--will-topic", "will", "--will-payload", "said at the end")
-	b.stop()
-	sub.want("got will said at the end")
-	sub.want("DISCONNECT")
+	for _, sig := range []os.Signal{syscall.SIGTERM, syscall.SIGINT} {
+		t.Run(sig.String(), func(t *testing.T) {
+			b := serve(t, "--tcp", "127.0.0.1:0")
+			m := clients(t, at(b.at["tcp"])...)
+			sub := m.listen("-t", "will", "-V", "mqttv5")
+			m.listen("-t", "x", "-V", "mqttv5", "--will-topic", "will", "--will-payload", "said at the end")
+			b.stop(sig)
+			sub.want("got will said at the end")
+			sub.want("DISCONNECT")
+		})
+	}
 }

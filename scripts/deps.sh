@@ -1,15 +1,29 @@
 #!/usr/bin/env bash
-# Installs what the tests with real clients need: mosquitto, its clients, and
-# MQTT.js. Debian and root; MQTT.js goes to a cache outside the tree.
+# Installs what the tests use beyond Go: a C compiler for the race detector,
+# mosquitto, its clients, Node.js, and MQTT.js, which goes to a cache outside
+# the tree. On Debian, as root; does nothing where all of it is there.
 set -eu
-if ! command -v mosquitto_pub >/dev/null || ! command -v mosquitto >/dev/null && [ ! -x /usr/sbin/mosquitto ]; then
+
+# Debian keeps mosquitto in sbin, which is not on everybody's PATH.
+PATH="$PATH:/usr/sbin"
+wanted=()
+add() { # add PROGRAM PACKAGE...
+	command -v "$1" >/dev/null || wanted+=("${@:2}")
+}
+add gcc gcc libc6-dev
+add mosquitto mosquitto
+add mosquitto_pub mosquitto-clients
+add node nodejs
+add npm npm
+if [ "${#wanted[@]}" -gt 0 ]; then
+	if ! command -v apt-get >/dev/null || [ "$(id -u)" != 0 ]; then
+		echo "deps: install these, this is not Debian or not root: ${wanted[*]}" >&2
+		exit 1
+	fi
 	apt-get update -qq
-	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq mosquitto mosquitto-clients >/dev/null
+	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "${wanted[@]}" >/dev/null
 fi
-if ! command -v node >/dev/null || ! command -v npm >/dev/null; then
-	apt-get update -qq
-	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq nodejs npm >/dev/null
-fi
+
 cache="${XDG_CACHE_HOME:-$HOME/.cache}/midge-interop"
 if [ ! -d "$cache/node_modules/mqtt" ]; then
 	mkdir -p "$cache"
