@@ -188,6 +188,9 @@ func (o *outbox) publishLocked(m *message, x *variant, now int64) bool {
 	if o.w.Aliasing() {
 		x.alias, x.known = o.w.Alias(m.topic)
 	}
+	if x.alias > 0 && !x.known && !o.w.Fits(publishSize(o.w.Version(), m, x)) {
+		x.alias = 0 // its definition is what makes the packet too large
+	}
 	if !o.w.Fits(publishSize(o.w.Version(), m, x)) {
 		return false
 	}

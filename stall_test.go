@@ -101,6 +101,34 @@ func stalledSubscriber(t *testing.T, q mqtt.QoS) {
 	runtime.KeepAlive(stalled)
 }
 
+// A message that fits the client's maximum to the byte is sent without the
+// alias it has no room to define, and is not left in the window unsent.
+func TestNoRoomForAnAlias(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, midge.Config{})
+		const payload = 40
+		m := packet.Publish{Topic: []byte("t"), Payload: make([]byte, payload), QoS: 1, ID: 1}
+		sub := w.connect("sub", func(c *packet.Connect) {
+			c.Properties.MaximumPacketSize = uint32(m.Size(mqtt.V5))
+			c.Properties.TopicAliasMaximum = 10
+			c.Properties.ReceiveMaximum = 1
+		})
+		sub.subscribe("t", mqtt.AtLeastOnce)
+		for range 2 {
+			if err := w.b.Publish(mqtt.Message{Topic: "t", Payload: m.Payload, QoS: 1}); err != nil {
+				t.Fatal(err)
+			}
+			got := sub.wantPublish()
+			if len(got.Payload) != payload || got.Properties.TopicAlias != 0 {
+				t.Errorf("got %d bytes under alias %d", len(got.Payload), got.Properties.TopicAlias)
+			}
+			ack := packet.Ack{Type: packet.PUBACK, ID: got.ID}
+			sub.write(ack.Append(nil, sub.v))
+			synctest.Wait()
+		}
+	})
+}
+
 // wantSys subscribes to a $SYS topic and wants its value right at once.
 func wantSys(t *testing.T, p *peer, topic string, right func(int) bool) {
 	t.Helper()
