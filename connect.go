@@ -213,7 +213,6 @@ func (s *session) resume(c *conn, g *greeting, k *packet.Connack) {
 	defer s.mu.Unlock()
 	s.stopTimersLocked()
 	s.will = nil // [MQTT-3.1.3-9, 5.0] a delayed will is off when the client is back in time
-	s.version = c.info.Version
 	s.in.Resume(c.in.Limits().ReceiveMaximum)
 	s.out.Resume(min(g.peer.ReceiveMaximum, uint16(s.b.set.MaxInflight)))
 	c.send(func(w *link.Writer, out []byte) []byte {

@@ -42,8 +42,6 @@ type session struct {
 	ended   bool                     // guarded by mu: deleted; nothing may be added
 	will    *will                    // guarded by mu: waiting for its delay to pass
 	timers  [2]*time.Timer           // guarded by mu: will delay and session expiry
-	version mqtt.Version             // guarded by mu: of the last connection
-	since   time.Time                // guarded by mu: when the client left
 }
 
 // A delivery is one message on its way to one session.

@@ -60,10 +60,9 @@ func (c *conn) detach(code mqtt.ReasonCode, text string) {
 	}
 	s.mu.Lock()
 	s.conn.Store(nil)
-	s.since = time.Now()
-	s.version = c.info.Version
 	orphans := s.queue.takeShared()
 	s.mu.Unlock()
+	b.redeliver(orphans, s) // while the session is still ours: nobody can come back in between
 
 	expiry := c.expiry.Load()
 	if expiry == 0 || b.ctx.Err() != nil {
@@ -80,7 +79,6 @@ func (c *conn) detach(code mqtt.ReasonCode, text string) {
 		s.park(w, expiry)
 		b.release(c, false)
 	}
-	b.redeliver(orphans, s)
 	level := slog.LevelDebug
 	if c.err != nil && c.err != errHungUp {
 		level = slog.LevelInfo // somebody's fault: say whose and which

@@ -52,6 +52,7 @@ func TestConformAgainstMosquitto(t *testing.T) {
 
 // Over a real socket, with the waits a real clock costs, midge passes too.
 func TestConformAgainstMidge(t *testing.T) {
+	t.Parallel()
 	for _, scheme := range []string{"tcp", "ws"} {
 		t.Run(scheme, func(t *testing.T) {
 			t.Parallel()

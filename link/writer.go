@@ -140,6 +140,10 @@ func (w *Writer) Publish(dst []byte, p *packet.Publish) ([]byte, bool) {
 		p.Topic = nil
 	}
 	ok := w.Fits(p.Size(w.version))
+	if !ok && alias > 0 && !known {
+		alias, p.Properties.TopicAlias = 0, 0 // its definition may be what makes the packet too large
+		ok = w.Fits(p.Size(w.version))
+	}
 	if ok {
 		dst = p.Append(dst, w.version)
 		if alias > 0 && !known {

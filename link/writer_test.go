@@ -142,6 +142,11 @@ func TestAliasesOut(t *testing.T) {
 			t.Errorf("step %d: topic %q alias %d, want %q %d", i, topic, alias, want.sent, want.alias)
 		}
 	}
+	exact := packet.Publish{Topic: []byte("t"), Payload: make([]byte, 20)}
+	tight := serverWriter(mqtt.V5, uint32(exact.Size(mqtt.V5)), true, 1)
+	if out, ok := tight.Publish(nil, &exact); !ok || len(out) != exact.Size(mqtt.V5) {
+		t.Errorf("a packet that fits without an alias: %d bytes, %v", len(out), ok)
+	}
 	none := serverWriter(mqtt.V5, 60, true, 0)
 	p := packet.Publish{Topic: []byte("t")}
 	if out, _ := none.Publish(nil, &p); bytes.Contains(out, []byte{byte(packet.PropTopicAlias), 0}) || none.Aliasing() {
