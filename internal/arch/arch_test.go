@@ -28,7 +28,7 @@ var arrows = map[string][]string{
 	"transport":      {},
 
 	"":        {"mqtt", "packet", "topic", "flow", "link", "transport", "internal/index"}, // midge itself
-	"conform": {"mqtt"}, // docs/decisions/0004
+	"conform": {"mqtt"},                                                                   // docs/decisions/0004
 
 	"cmd/midge": {"", "conform", "transport", "mqtt"},
 
