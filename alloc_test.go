@@ -38,7 +38,7 @@ func newRig(tb testing.TB) *rig {
 
 func (h *rig) client(tb testing.TB, id string, v mqtt.Version) *conn {
 	c := newConn(h.b, sinkConn{}, "")
-	if over, err := c.connect(h.sc, &packet.Connect{Version: v, ClientID: []byte(id), CleanStart: true}); over || err != nil {
+	if over, err := c.connect(h.sc, &packet.Connect{Version: v, ClientID: []byte(id), CleanStart: true, Properties: new(packet.Properties)}); over || err != nil {
 		tb.Fatal(over, err)
 	}
 	c.drop()
@@ -51,7 +51,10 @@ func (c *conn) drop() {
 }
 
 func (h *rig) subscribe(c *conn, filter string, q mqtt.QoS) {
-	p := packet.Subscribe{ID: 1, Filters: packet.Filters(nil).Add(packet.Subscription{Filter: []byte(filter), QoS: q})}
+	p := packet.Subscribe{
+		ID: 1, Properties: new(packet.Properties),
+		Filters: packet.Filters(nil).Add(packet.Subscription{Filter: []byte(filter), QoS: q}),
+	}
 	c.subscribe(h.sc, &p)
 	c.drop()
 }
@@ -97,7 +100,7 @@ func TestRouteQoS0AllocatesNothing(t *testing.T) {
 func TestRouteSeesNewSubscriptions(t *testing.T) {
 	h := newRig(t)
 	pub, sub := h.client(t, "pub", mqtt.V5), h.client(t, "sub", mqtt.V5)
-	m := &packet.Publish{Topic: []byte("t"), Payload: []byte("x")}
+	m := &packet.Publish{Topic: []byte("t"), Payload: []byte("x"), Properties: new(packet.Properties)}
 	want := uint64(0)
 	for range 3 {
 		pub.publish(h.sc, m)

@@ -77,7 +77,7 @@ func (c *conn) greet(p *packet.Connect) *greeting {
 }
 
 func (c *conn) greet5(p *packet.Connect, g *greeting) {
-	props := &p.Properties
+	props := p.Properties
 	g.expiry = props.SessionExpiryInterval
 	if props.ReceiveMaximum > 0 {
 		g.peer.ReceiveMaximum = props.ReceiveMaximum
@@ -163,7 +163,8 @@ func (c *conn) connack(g *greeting, present, imposed bool) *packet.Connack {
 	if c.info.Version != mqtt.V5 {
 		return k
 	}
-	set, p := c.b.set, &k.Properties
+	set, p := c.b.set, new(packet.Properties)
+	k.Properties = p
 	if e := c.expiry.Load(); e != g.expiry {
 		p.SessionExpiryInterval = e
 		p.Present = p.Present.With(packet.PropSessionExpiryInterval)
@@ -227,6 +228,7 @@ func (s *session) resume(c *conn, g *greeting, k *packet.Connack) {
 
 // authBegin starts the exchange CONNECT asks for.
 func (c *conn) authBegin(sc *scratch, data []byte) (bool, error) {
+	c.in.SetMethod([]byte(c.greeting.method))
 	return c.authRun(sc, c.greeting.method, data)
 }
 
@@ -272,8 +274,7 @@ func (c *conn) authRun(sc *scratch, method string, data []byte) (bool, error) {
 		c.exchange = nil
 		c.in.Reauthenticated()
 	}
-	a.Properties.AuthenticationMethod = []byte(method)
-	a.Properties.AuthenticationData = reply
+	a.Properties = &packet.Properties{AuthenticationMethod: []byte(method), AuthenticationData: reply}
 	c.send(func(w *link.Writer, out []byte) []byte { return w.Auth(out, &a) })
 	return false, nil
 }

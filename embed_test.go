@@ -81,8 +81,10 @@ func TestLocalPublishSubscribe(t *testing.T) {
 		got.want(t, "kept=old q0 rtrue ")
 
 		p := w.connect("p")
-		m := packet.Publish{Topic: []byte("a"), Payload: []byte("1"), QoS: 2, ID: 100}
-		m.Properties.ContentType = []byte("text/plain")
+		m := packet.Publish{
+			Topic: []byte("a"), Payload: []byte("1"), QoS: 2, ID: 100,
+			Properties: &packet.Properties{ContentType: []byte("text/plain")},
+		}
 		p.write(m.Append(nil, p.v))
 		p.want(packet.PUBREC)
 		synctest.Wait()

@@ -65,7 +65,8 @@ func (w *world) dial() *peer {
 func (w *world) connect(id string, with ...func(*packet.Connect)) *peer {
 	w.t.Helper()
 	p := w.dial()
-	c := packet.Connect{Version: mqtt.V5, CleanStart: true, ClientID: []byte(id)}
+	c := packet.Connect{Version: mqtt.V5, CleanStart: true, ClientID: []byte(id), Properties: new(packet.Properties)}
+	c.Will.Properties = new(packet.Properties)
 	for _, f := range with {
 		f(&c)
 	}

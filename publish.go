@@ -64,9 +64,9 @@ func (c *conn) acknowledge(r flow.Receipt, reason string) {
 		if reason == "" {
 			return w.Ack(out, t, r.ID, r.Code)
 		}
-		a := packet.Ack{Type: t, ID: r.ID, Code: r.Code}
-		a.Properties.ReasonString = []byte(reason)
-		return w.AckWith(out, &a)
+		return w.AckWith(out, &packet.Ack{
+			Type: t, ID: r.ID, Code: r.Code, Properties: &packet.Properties{ReasonString: []byte(reason)},
+		})
 	})
 }
 
@@ -88,7 +88,7 @@ func (c *conn) take(sc *scratch, p *packet.Publish) {
 	m.origin = c.session
 	m.arrived = sc.now.UnixNano()
 	m.props, m.expires, m.expiry = nil, false, 0
-	if props := &p.Properties; props.Present != 0 {
+	if props := p.Properties; props.Present != 0 {
 		sc.props = packet.AppendForward(sc.props[:0], props)
 		m.props = sc.props
 		if props.Has(packet.PropMessageExpiryInterval) {

@@ -18,7 +18,7 @@ type will struct {
 func newWill(w *packet.Will) *will {
 	m := message{
 		topic: w.Topic, payload: w.Payload, qos: w.QoS, retain: w.Retain,
-		props: packet.AppendForward(nil, &w.Properties),
+		props: packet.AppendForward(nil, w.Properties),
 	}
 	if w.Properties.Has(packet.PropMessageExpiryInterval) {
 		m.expires, m.expiry = true, w.Properties.MessageExpiryInterval

@@ -22,7 +22,8 @@ const (
 )
 
 // Packets is where a Reader decodes to. One serves every connection a
-// goroutine reads, one at a time: the next packet overwrites it.
+// goroutine reads, one at a time: the next packet overwrites it. All its packets
+// share one set of properties. It must not be copied.
 type Packets struct {
 	Connect     packet.Connect
 	Connack     packet.Connack
@@ -33,4 +34,6 @@ type Packets struct {
 	Unsubscribe packet.Unsubscribe
 	Disconnect  packet.Disconnect
 	Auth        packet.Auth
+
+	properties, will packet.Properties
 }

@@ -21,8 +21,7 @@ func FuzzServer(f *testing.F) {
 		b := packet.AppendPingreq(s.Append(p.Append(c.Append(nil), v), v))
 		f.Add(b, []byte{1, 3, 200})
 	}
-	auth := packet.Connect{Version: mqtt.V5, ClientID: []byte("c")}
-	auth.Properties.AuthenticationMethod = []byte("m")
+	auth := packet.Connect{Version: mqtt.V5, ClientID: []byte("c"), Properties: method("m")}
 	a := packet.Auth{Code: mqtt.ContinueAuthentication, Properties: auth.Properties}
 	f.Add(a.Append(auth.Append(nil)), []byte{})
 	f.Fuzz(func(t *testing.T, in, cuts []byte) {

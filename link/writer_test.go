@@ -20,10 +20,11 @@ func serverWriter(v mqtt.Version, max uint32, problemInfo bool, aliases uint16) 
 	return &w
 }
 
-func wordy() (p packet.Properties) {
-	p.ReasonString = []byte("because of a long story")
-	p.Users = p.Users.Add("some", "more words")
-	return p
+func wordy() *packet.Properties {
+	return &packet.Properties{
+		ReasonString: []byte("because of a long story"),
+		Users:        packet.UserProperties(nil).Add("some", "more words"),
+	}
 }
 
 // [MQTT-3.4.2-2] [MQTT-3.4.2-3, 5.0] and their like: first the Reason String
@@ -126,7 +127,7 @@ func TestAliasesOut(t *testing.T) {
 		if err := in.Decode(mqtt.V5, out[0]&15, out[2:]); err != nil {
 			t.Fatal(err)
 		}
-		if string(p.Topic) != topic || p.Properties.TopicAlias != 0 {
+		if string(p.Topic) != topic || p.Properties != nil && p.Properties.TopicAlias != 0 {
 			t.Error("the caller's packet was changed")
 		}
 		return string(in.Topic), in.Properties.TopicAlias, true

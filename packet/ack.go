@@ -7,13 +7,13 @@ type Ack struct {
 	Type       Type
 	ID         mqtt.PacketID
 	Code       mqtt.ReasonCode // 5.0 only
-	Properties Properties
+	Properties *Properties
 }
 
 // Decode reads the body of a packet of type t.
 func (p *Ack) Decode(v mqtt.Version, t Type, body []byte) error {
 	p.Type, p.Code = t, mqtt.Success
-	p.Properties.reset()
+	p.Properties = p.Properties.fresh()
 	r := reader{b: body}
 	p.ID = r.id()
 	if v != mqtt.V5 || len(r.b) == 0 {

@@ -5,7 +5,7 @@ import "github.com/midgemq/midge/mqtt"
 // An Auth is an AUTH packet, which only 5.0 has.
 type Auth struct {
 	Code       mqtt.ReasonCode // Success, ContinueAuthentication or Reauthenticate
-	Properties Properties
+	Properties *Properties
 }
 
 var errAuthMethod = protocol("AUTH without Authentication Method")
@@ -13,8 +13,8 @@ var errAuthMethod = protocol("AUTH without Authentication Method")
 // Decode reads the body of an AUTH.
 func (p *Auth) Decode(body []byte) error {
 	p.Code = mqtt.Success
-	p.Properties.reset()
-	if err := decodeCode(&p.Code, &p.Properties, AUTH, body); err != nil {
+	p.Properties = p.Properties.fresh()
+	if err := decodeCode(&p.Code, p.Properties, AUTH, body); err != nil {
 		return err
 	}
 	if !p.Properties.Has(PropAuthenticationMethod) { // [X5-3.15.2.2.2-dup]
@@ -24,4 +24,4 @@ func (p *Auth) Decode(body []byte) error {
 }
 
 // Append appends p as a packet.
-func (p *Auth) Append(dst []byte) []byte { return appendCode(dst, AUTH, p.Code, &p.Properties) }
+func (p *Auth) Append(dst []byte) []byte { return appendCode(dst, AUTH, p.Code, p.Properties) }

@@ -7,7 +7,7 @@ type Connack struct {
 	SessionPresent bool
 	Code           mqtt.ReasonCode
 	Return         mqtt.ReturnCode
-	Properties     Properties
+	Properties     *Properties
 }
 
 var (
@@ -18,7 +18,7 @@ var (
 
 // Decode reads the body of a CONNACK.
 func (p *Connack) Decode(v mqtt.Version, body []byte) error {
-	p.Properties.reset()
+	p.Properties = p.Properties.fresh()
 	p.Code, p.Return = 0, 0
 	r := reader{b: body}
 	flags, code := r.byte(), r.byte()

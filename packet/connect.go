@@ -7,7 +7,7 @@ type Will struct {
 	Topic, Payload []byte
 	QoS            mqtt.QoS
 	Retain         bool
-	Properties     Properties
+	Properties     *Properties
 }
 
 // A Connect is a CONNECT packet.
@@ -23,7 +23,7 @@ type Connect struct {
 	Username    []byte
 	Password    []byte
 	Will        Will
-	Properties  Properties
+	Properties  *Properties
 }
 
 // CONNECT flags (3.1.2.3).
@@ -50,9 +50,7 @@ var (
 // Decode reads the body of a CONNECT. After an error Version tells which
 // level was asked for, 0 if it did not get that far or the name is foreign.
 func (p *Connect) Decode(body []byte) error {
-	p.Properties.reset()
-	p.Will.Properties.reset()
-	*p = Connect{Properties: p.Properties, Will: Will{Properties: p.Will.Properties}}
+	*p = Connect{Properties: p.Properties.fresh(), Will: Will{Properties: p.Will.Properties.fresh()}}
 	r := reader{b: body}
 	if err := p.protocol(&r); err != nil {
 		return err

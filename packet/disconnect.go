@@ -5,18 +5,18 @@ import "github.com/midgemq/midge/mqtt"
 // A Disconnect is a DISCONNECT packet.
 type Disconnect struct {
 	Code       mqtt.ReasonCode // 5.0 only
-	Properties Properties
+	Properties *Properties
 }
 
 // Decode reads the body of a DISCONNECT. Which codes which side may send is
 // the link's to know.
 func (p *Disconnect) Decode(v mqtt.Version, body []byte) error {
 	p.Code = mqtt.Success
-	p.Properties.reset()
+	p.Properties = p.Properties.fresh()
 	if v != mqtt.V5 {
 		return DecodePing(body)
 	}
-	return decodeCode(&p.Code, &p.Properties, DISCONNECT, body)
+	return decodeCode(&p.Code, p.Properties, DISCONNECT, body)
 }
 
 // decodeCode reads what DISCONNECT and AUTH share: a code and properties that
@@ -70,5 +70,5 @@ func (p *Disconnect) Append(dst []byte, v mqtt.Version) []byte {
 	if v != mqtt.V5 {
 		return AppendHeader(dst, DISCONNECT, 0, 0)
 	}
-	return appendCode(dst, DISCONNECT, p.Code, &p.Properties)
+	return appendCode(dst, DISCONNECT, p.Code, p.Properties)
 }

@@ -10,7 +10,7 @@ import (
 // A PUBLISH goes into a buffer and comes out as views of it.
 func Example() {
 	out := packet.Publish{Topic: []byte("hello"), Payload: []byte("world"), QoS: mqtt.AtLeastOnce, ID: 7}
-	out.Properties.ContentType = []byte("text/plain")
+	out.Properties = &packet.Properties{ContentType: []byte("text/plain")}
 	wire := out.Append(nil, mqtt.V5)
 
 	h, err := packet.ReadHeader(wire)

@@ -13,7 +13,7 @@ var forwarded = setOf(PropPayloadFormatIndicator, PropContentType, PropResponseT
 // AppendForward appends those properties of a PUBLISH or Will that reach a
 // subscriber unchanged, without a length.
 func AppendForward(dst []byte, p *Properties) []byte {
-	if p.Present&forwarded == 0 {
+	if p == nil || p.Present&forwarded == 0 {
 		return dst
 	}
 	return p.appendOnly(dst, forwarded&p.Present)

@@ -48,11 +48,11 @@ func seed(f *testing.F, packets func(v mqtt.Version) [][]byte) {
 	}
 }
 
-func samples(v mqtt.Version) Properties {
+func samples(v mqtt.Version) *Properties {
 	if v != mqtt.V5 {
-		return Properties{}
+		return &Properties{}
 	}
-	return Properties{Users: UserProperties(nil).Add("k", "v").Add("", "")}
+	return &Properties{Users: UserProperties(nil).Add("k", "v").Add("", "")}
 }
 
 func FuzzHeader(f *testing.F) {
@@ -217,8 +217,9 @@ func FuzzDisconnect(f *testing.F) {
 
 func FuzzAuth(f *testing.F) {
 	seed(f, func(mqtt.Version) [][]byte {
-		p := Auth{Code: mqtt.ContinueAuthentication}
-		p.Properties.AuthenticationMethod, p.Properties.AuthenticationData = []byte("m"), []byte("d")
+		p := Auth{Code: mqtt.ContinueAuthentication, Properties: &Properties{
+			AuthenticationMethod: []byte("m"), AuthenticationData: []byte("d"),
+		}}
 		return [][]byte{p.Append(nil)}
 	})
 	f.Fuzz(func(t *testing.T, _, _ byte, b []byte) {

@@ -9,7 +9,8 @@ import (
 )
 
 // full are properties with every field a packet of type t may carry.
-func full(t Type, v mqtt.Version) (p Properties) {
+func full(t Type, v mqtt.Version) *Properties {
+	p := new(Properties)
 	if v != mqtt.V5 {
 		return p
 	}
@@ -127,7 +128,7 @@ func TestRoundTrips(t *testing.T) {
 		if again := out.Append(nil, v); !bytes.Equal(whole, again) || in.Size(v) != len(whole) {
 			t.Errorf("%v: % x became % x; size %d", v, whole, again, in.Size(v))
 		}
-		out.Properties, in.Properties = Properties{}, Properties{}
+		out.Properties, in.Properties = nil, nil
 		if !reflect.DeepEqual(in, out) {
 			t.Errorf("%v: got %+v, want %+v", v, out, in)
 		}

@@ -7,6 +7,10 @@ import "iter"
 //
 // Present tells what a decoded section held. Appending writes a property
 // whose field is not zero, and one whose zero must be said if Present has it.
+//
+// A packet points to its properties: nil is none. Decode sets the pointer if it
+// is nil and otherwise reuses what it points to, so packets that are never
+// decoded at the same time can share one.
 type Properties struct {
 	Present PropertySet
 
@@ -44,18 +48,22 @@ type Properties struct {
 }
 
 // Has reports whether a decoded section held the property.
-func (p *Properties) Has(id PropertyID) bool { return p.Present.Has(id) }
+func (p *Properties) Has(id PropertyID) bool { return p != nil && p.Present.Has(id) }
 
-// reset empties p; most packets have no properties, and then it costs nothing.
-func (p *Properties) reset() {
+// fresh returns p emptied, or a new one for nil; most packets have no
+// properties, and then it costs nothing.
+func (p *Properties) fresh() *Properties {
+	if p == nil {
+		return new(Properties)
+	}
 	if p.Present != 0 {
 		*p = Properties{}
 	}
+	return p
 }
 
 // read takes a property section off the front of r, for a packet of type t.
 func (p *Properties) read(r *reader, t Type) {
-	p.reset()
 	n := r.varint()
 	if n == 0 {
 		return
@@ -267,6 +275,9 @@ const everything = ^PropertySet(0)
 
 // appendOnly appends those properties that are in which, without a length.
 func (p *Properties) appendOnly(dst []byte, which PropertySet) []byte {
+	if p == nil {
+		return dst
+	}
 	for _, id := range ids {
 		if !which.Has(id) {
 			continue
@@ -313,6 +324,9 @@ func (p *Properties) appendIDs(dst []byte) []byte {
 
 // bodySize is what appendOnly appends.
 func (p *Properties) bodySize(which PropertySet) (n int) {
+	if p == nil {
+		return 0
+	}
 	for _, id := range ids {
 		if !which.Has(id) {
 			continue

@@ -14,7 +14,7 @@ type Publish struct {
 	ID         mqtt.PacketID // 0 at QoS 0
 	Topic      []byte        // empty where a Topic Alias stands for it
 	Payload    []byte
-	Properties Properties
+	Properties *Properties
 }
 
 var (
@@ -32,10 +32,9 @@ func (p *Publish) Decode(v mqtt.Version, flags byte, body []byte) error {
 	if p.QoS > mqtt.AtMostOnce {
 		p.ID = r.id() // [MQTT-2.2.1-2, 5.0] [MQTT-2.3.1-5, 3.1.1]
 	}
+	p.Properties = p.Properties.fresh()
 	if v == mqtt.V5 {
 		p.Properties.read(&r, PUBLISH)
-	} else {
-		p.Properties.reset()
 	}
 	p.Payload = r.b
 	switch {
@@ -56,7 +55,7 @@ func (p *Publish) Decode(v mqtt.Version, flags byte, body []byte) error {
 // PayloadFormatOK reports whether the payload is what its Payload Format
 // Indicator says. It reads the whole payload.
 func (p *Publish) PayloadFormatOK() bool {
-	return p.Properties.PayloadFormatIndicator == 0 || checkUTF8(p.Payload) == nil
+	return p.Properties == nil || p.Properties.PayloadFormatIndicator == 0 || checkUTF8(p.Payload) == nil
 }
 
 // checkUTF8 accepts any well-formed text, U+0000 included: a payload is not a

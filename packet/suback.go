@@ -6,7 +6,7 @@ import "github.com/midgemq/midge/mqtt"
 type Suback struct {
 	Type       Type // SUBACK or UNSUBACK
 	ID         mqtt.PacketID
-	Properties Properties
+	Properties *Properties
 	Codes      []byte // a reason code for each filter; none in UNSUBACK before 5.0
 }
 
@@ -15,7 +15,7 @@ var errNoCodes = protocol("packet without a reason code")
 // Decode reads the body of a packet of type t.
 func (p *Suback) Decode(v mqtt.Version, t Type, body []byte) error {
 	p.Type, p.Codes = t, nil
-	p.Properties.reset()
+	p.Properties = p.Properties.fresh()
 	r := reader{b: body}
 	p.ID = r.id()
 	if v == mqtt.V5 {

@@ -9,7 +9,7 @@ import (
 // A Subscribe is a SUBSCRIBE packet.
 type Subscribe struct {
 	ID         mqtt.PacketID
-	Properties Properties
+	Properties *Properties
 	Filters    Filters
 }
 
@@ -79,7 +79,7 @@ var (
 // Decode reads the body of a SUBSCRIBE. Whether its filters are well-formed
 // is left to the receiver, who answers for each of them.
 func (p *Subscribe) Decode(v mqtt.Version, body []byte) error {
-	p.Properties.reset()
+	p.Properties = p.Properties.fresh()
 	r := reader{b: body}
 	p.ID = r.id()
 	if v == mqtt.V5 {

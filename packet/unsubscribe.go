@@ -9,7 +9,7 @@ import (
 // An Unsubscribe is an UNSUBSCRIBE packet.
 type Unsubscribe struct {
 	ID         mqtt.PacketID
-	Properties Properties
+	Properties *Properties
 	Filters    TopicFilters
 }
 
@@ -40,7 +40,7 @@ func (f TopicFilters) Add(filter string) TopicFilters { return appendString(f, f
 
 // Decode reads the body of an UNSUBSCRIBE.
 func (p *Unsubscribe) Decode(v mqtt.Version, body []byte) error {
-	p.Properties.reset()
+	p.Properties = p.Properties.fresh()
 	r := reader{b: body}
 	p.ID = r.id()
 	if v == mqtt.V5 {

@@ -47,7 +47,7 @@ func sources(t *testing.T) []source {
 		if err != nil {
 			return err
 		}
-		if d.IsDir() && (strings.HasPrefix(d.Name(), ".git") || d.Name() == "testdata") {
+		if d.IsDir() && (strings.HasPrefix(d.Name(), ".git") || strings.HasPrefix(d.Name(), "_") || d.Name() == "testdata") {
 			return fs.SkipDir
 		}
 		if filepath.Ext(path) != ".go" {
