@@ -24,11 +24,11 @@ type Receipt struct {
 // The zero value is ready for Resume and grows on demand.
 type Inbound struct {
 	due   []arrived // ring of messages not acknowledged yet, in order of arrival
-	head  int
-	n     int
 	held  []holding // QoS 2 identifiers owned, PUBREL outstanding
-	limit int       // the Receive Maximum this end announced
-	open  int       // messages of this connection that count against limit
+	head  uint16
+	n     uint16
+	limit uint16 // the Receive Maximum this end announced
+	open  uint16 // messages of this connection that count against limit
 }
 
 type arrived struct {
@@ -52,7 +52,7 @@ func (in *Inbound) InitFixed(n int) {
 // identifiers stay; what was not acknowledged at QoS 1 is forgotten, since the
 // peer sends it again.
 func (in *Inbound) Resume(receiveMaximum uint16) {
-	in.limit = int(receiveMaximum)
+	in.limit = receiveMaximum
 	in.head, in.n, in.open = 0, 0, 0
 	for i := range in.held {
 		in.held[i].now = false
@@ -84,7 +84,7 @@ func (in *Inbound) Publish(q mqtt.QoS, id mqtt.PacketID) Arrival {
 		return Duplicate
 	}
 	if q == mqtt.ExactlyOnce {
-		if len(in.held) >= in.limit {
+		if len(in.held) >= int(in.limit) {
 			in.forgetOldest()
 		}
 		in.held = append(in.held, holding{id, true})
@@ -97,7 +97,7 @@ func (in *Inbound) Publish(q mqtt.QoS, id mqtt.PacketID) Arrival {
 // before it are marked too.
 func (in *Inbound) Ack(id mqtt.PacketID, code mqtt.ReasonCode) {
 	for i := range in.n {
-		a := &in.due[(in.head+i)%len(in.due)]
+		a := in.at(i)
 		if a.ID == id && !a.ready {
 			a.ready, a.Code = true, code
 			return
@@ -112,7 +112,7 @@ func (in *Inbound) Next() (r Receipt, ok bool) {
 		return r, false
 	}
 	r = in.due[in.head].Receipt
-	in.head = (in.head + 1) % len(in.due)
+	in.head = uint16((int(in.head) + 1) % len(in.due))
 	in.n--
 	switch {
 	case r.QoS == mqtt.AtLeastOnce:
@@ -158,7 +158,7 @@ func (in *Inbound) Restore(id mqtt.PacketID) {
 // acknowledgement then answers its repeats too, and due stays bounded.
 func (in *Inbound) awaits(id mqtt.PacketID) bool {
 	for i := range in.n {
-		if in.due[(in.head+i)%len(in.due)].ID == id {
+		if in.at(i).ID == id {
 			return true
 		}
 	}
@@ -166,16 +166,18 @@ func (in *Inbound) awaits(id mqtt.PacketID) bool {
 }
 
 func (in *Inbound) arrive(q mqtt.QoS, id mqtt.PacketID) {
-	if in.n == len(in.due) {
+	if int(in.n) == len(in.due) {
 		bigger := make([]arrived, max(4, 2*len(in.due)))
 		for i := range in.n {
-			bigger[i] = in.due[(in.head+i)%len(in.due)]
+			bigger[i] = *in.at(i)
 		}
 		in.due, in.head = bigger, 0
 	}
-	in.due[(in.head+in.n)%len(in.due)] = arrived{Receipt: Receipt{ID: id, QoS: q}}
 	in.n++
+	*in.at(in.n - 1) = arrived{Receipt: Receipt{ID: id, QoS: q}}
 }
+
+func (in *Inbound) at(i uint16) *arrived { return &in.due[(int(in.head)+int(i))%len(in.due)] }
 
 func (in *Inbound) find(id mqtt.PacketID) int {
 	for i, h := range in.held {

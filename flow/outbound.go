@@ -19,9 +19,9 @@ type Slot[T any] struct {
 	ID    mqtt.PacketID
 	Stage Stage
 
-	issued uint32 // how many identifiers had been issued up to this one
 	again  bool   // begun on an earlier connection, not sent again on this one yet
 	counts bool   // its PUBLISH went out on this connection and holds send quota
+	issued uint32 // how many identifiers had been issued up to this one
 }
 
 // Outbound is the window of exchanges this end began: messages sent and not
@@ -29,28 +29,28 @@ type Slot[T any] struct {
 // The zero value is unusable; call Init.
 type Outbound[T any] struct {
 	ring  []Slot[T] // in sending order from head; done slots keep their place
-	head  int
-	n     int // slots in use or done behind head
-	limit int // len(ring) never grows past it
+	head  uint16
+	n     uint16 // slots in use or done behind head
+	limit uint16 // len(ring) never grows past it
 
 	last   mqtt.PacketID
 	issued uint32
-	live   int // slots not done
-	quota  int // PUBLISH packets the peer takes now [MQTT-4.9.0-1, 5.0]
-	resend int // slots with again set
+	live   uint16 // slots not done
+	quota  uint16 // PUBLISH packets the peer takes now [MQTT-4.9.0-1, 5.0]
+	resend uint16 // slots with again set
 }
 
 // Init sets how many exchanges may be open at once, [1, 65535]. A storage of
 // that length means nothing is ever allocated; nil grows on demand.
 func (o *Outbound[T]) Init(limit int, storage []Slot[T]) {
-	*o = Outbound[T]{ring: storage, limit: limit}
+	*o = Outbound[T]{ring: storage, limit: uint16(limit)}
 }
 
 // Resume begins a connection whose peer announced receiveMaximum. Every open
 // message is to be sent again, in order, through Resend; open SUBSCRIBE and
 // UNSUBSCRIBE exchanges died with the old connection.
 func (o *Outbound[T]) Resume(receiveMaximum uint16) {
-	o.quota = int(receiveMaximum)
+	o.quota = receiveMaximum
 	o.resend = 0
 	for i := range o.n {
 		s := o.at(i)
@@ -83,7 +83,7 @@ func (o *Outbound[T]) Ready() bool {
 func (o *Outbound[T]) Pending() bool { return o.resend > 0 }
 
 // Len returns the number of open exchanges.
-func (o *Outbound[T]) Len() int { return o.live }
+func (o *Outbound[T]) Len() int { return int(o.live) }
 
 // Publish opens an exchange for a new QoS 1 or 2 message and returns its
 // identifier. The caller has asked Ready.
@@ -204,12 +204,12 @@ func (o *Outbound[T]) All(yield func(*Slot[T]) bool) {
 	}
 }
 
-func (o *Outbound[T]) at(i int) *Slot[T] {
-	i += o.head
-	if i >= len(o.ring) {
-		i -= len(o.ring)
+func (o *Outbound[T]) at(i uint16) *Slot[T] {
+	k := int(o.head) + int(i)
+	if k >= len(o.ring) {
+		k -= len(o.ring)
 	}
-	return &o.ring[i]
+	return &o.ring[k]
 }
 
 // find looks where the identifier stands if none behind head was given back
@@ -218,12 +218,12 @@ func (o *Outbound[T]) find(id mqtt.PacketID) *Slot[T] {
 	if o.n == 0 {
 		return nil
 	}
-	i := o.n - 1
+	i := int(o.n) - 1
 	if head := o.at(0); !o.lapped(head) {
 		i = min(i, distance(head.ID, id))
 	}
 	for ; i >= 0; i-- {
-		if s := o.at(i); s.ID == id && s.Stage != done {
+		if s := o.at(uint16(i)); s.ID == id && s.Stage != done {
 			return s
 		}
 	}
@@ -264,7 +264,7 @@ func (o *Outbound[T]) finish(s *Slot[T]) {
 func (o *Outbound[T]) trim() {
 	for o.n > 0 && o.at(0).Stage == done {
 		o.head++
-		if o.head == len(o.ring) {
+		if int(o.head) == len(o.ring) {
 			o.head = 0
 		}
 		o.n--
@@ -273,7 +273,7 @@ func (o *Outbound[T]) trim() {
 
 // push returns the slot behind the newest with a fresh identifier.
 func (o *Outbound[T]) push() *Slot[T] {
-	if o.n == len(o.ring) {
+	if int(o.n) == len(o.ring) {
 		o.makeRoom()
 	}
 	o.freshID()
@@ -286,15 +286,15 @@ func (o *Outbound[T]) push() *Slot[T] {
 
 // makeRoom closes the gaps that acknowledgements out of order left, or grows.
 func (o *Outbound[T]) makeRoom() {
-	if o.live == len(o.ring) {
-		bigger := make([]Slot[T], min(o.limit, max(4, 2*len(o.ring))))
+	if int(o.live) == len(o.ring) {
+		bigger := make([]Slot[T], min(int(o.limit), max(4, 2*len(o.ring))))
 		for i := range o.n {
 			bigger[i] = *o.at(i)
 		}
 		o.ring, o.head = bigger, 0
 		return
 	}
-	k := 0
+	var k uint16
 	for i := range o.n {
 		if s := o.at(i); s.Stage != done {
 			if k != i {

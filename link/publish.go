@@ -43,10 +43,11 @@ func (r *Reader) alias(p *packet.Publish) error {
 	if a > r.limits.TopicAliasMaximum {
 		return errAliasRange
 	}
-	for len(r.aliases) < int(a) {
-		r.aliases = append(r.aliases, nil)
+	n := r.named()
+	for len(n.aliases) < int(a) {
+		n.aliases = append(n.aliases, nil)
 	}
-	slot := &r.aliases[a-1]
+	slot := &n.aliases[a-1]
 	if len(p.Topic) > 0 {
 		*slot = append((*slot)[:0], p.Topic...) // [X5-3.3.4-d]
 		return nil

@@ -18,9 +18,8 @@ const (
 // A Reader is the receiving half of one connection. The zero value is
 // unusable; call Init. It is owned by the goroutine that reads the socket.
 type Reader struct {
-	limits  mqtt.Limits // what this end announced and now enforces
-	aliases [][]byte    // topic by alias-1, as the peer defined them
-	method  []byte      // the CONNECT's Authentication Method
+	limits mqtt.Limits // what this end announced and now enforces
+	names  *names      // nil until there are any
 
 	side       Side
 	phase      phase
@@ -32,10 +31,26 @@ type Reader struct {
 	peerMax    uint32 // the Maximum Packet Size in CONNECT, even in one refused
 }
 
+// names are what the two ends agreed to say later in fewer words.
+type names struct {
+	aliases [][]byte // topic by alias-1, as the peer defined them
+	method  []byte   // the CONNECT's Authentication Method
+}
+
+func (r *Reader) named() *names {
+	if r.names == nil {
+		r.names = new(names)
+	}
+	return r.names
+}
+
 // Init begins a connection. Until Open, packets above greetMax bytes are
 // refused; a client also says here which version it speaks.
 func (r *Reader) Init(side Side, v mqtt.Version, greetMax uint32) {
-	*r = Reader{side: side, version: v, greetLimit: greetMax, aliases: r.aliases[:0], method: r.method[:0]}
+	if r.names != nil {
+		r.names.aliases, r.names.method = r.names.aliases[:0], r.names.method[:0]
+	}
+	*r = Reader{side: side, version: v, greetLimit: greetMax, names: r.names}
 }
 
 // Open moves on to the session: the CONNACK that accepts announced (server)
@@ -154,35 +169,45 @@ func (r *Reader) admitAsClient(h packet.Header) error {
 }
 
 func (r *Reader) decode(h packet.Header, body []byte, p *Packets) error {
+	props := &p.properties
 	switch h.Type {
 	case packet.CONNECT:
+		p.Connect.Properties, p.Connect.Will.Properties = props, &p.will
 		return r.connect(body, p)
 	case packet.CONNACK:
+		p.Connack.Properties = props
 		return p.Connack.Decode(r.version, body)
 	case packet.PUBLISH:
+		p.Publish.Properties = props
 		if err := p.Publish.Decode(r.version, h.Flags, body); err != nil {
 			return err
 		}
 		return r.publish(&p.Publish)
 	case packet.PUBACK, packet.PUBREC, packet.PUBREL, packet.PUBCOMP:
+		p.Ack.Properties = props
 		return p.Ack.Decode(r.version, h.Type, body)
 	case packet.SUBSCRIBE:
+		p.Subscribe.Properties = props
 		if err := p.Subscribe.Decode(r.version, body); err != nil {
 			return err
 		}
 		return r.subscribe(&p.Subscribe)
 	case packet.SUBACK, packet.UNSUBACK:
+		p.Suback.Properties = props
 		return p.Suback.Decode(r.version, h.Type, body)
 	case packet.UNSUBSCRIBE:
+		p.Unsubscribe.Properties = props
 		return p.Unsubscribe.Decode(r.version, body)
 	case packet.PINGREQ, packet.PINGRESP:
 		return packet.DecodePing(body)
 	case packet.DISCONNECT:
+		p.Disconnect.Properties = props
 		if err := p.Disconnect.Decode(r.version, body); err != nil {
 			return err
 		}
 		return r.disconnect(&p.Disconnect)
 	default: // AUTH; Check has refused all else
+		p.Auth.Properties = props
 		if err := p.Auth.Decode(body); err != nil {
 			return err
 		}
@@ -200,7 +225,6 @@ func (r *Reader) connect(body []byte, p *Packets) error {
 	r.hasExpiry = c.Properties.SessionExpiryInterval > 0
 	r.hasMethod = c.Properties.Has(packet.PropAuthenticationMethod)
 	if r.hasMethod {
-		r.method = append(r.method[:0], c.Properties.AuthenticationMethod...)
 		r.phase = authenticating
 	}
 	return nil
@@ -253,7 +277,7 @@ func (r *Reader) auth(a *packet.Auth) error {
 		return errNoMethod
 	}
 	// [MQTT-4.12.0-5, 5.0] [MQTT-4.12.1-1, 5.0]
-	if string(a.Properties.AuthenticationMethod) != string(r.method) {
+	if string(a.Properties.AuthenticationMethod) != string(r.named().method) {
 		return errOtherMethod
 	}
 	if r.side == Client {
@@ -276,15 +300,10 @@ func (r *Reader) auth(a *packet.Auth) error {
 // Reauthenticated ends an exchange the client began with AUTH 0x19.
 func (r *Reader) Reauthenticated() { r.reauthing = false }
 
-// Method returns the CONNECT's Authentication Method, nil without one.
-func (r *Reader) Method() []byte {
-	if !r.hasMethod {
-		return nil
-	}
-	return r.method
-}
-
-// SetMethod tells a client's Reader which method its CONNECT named.
+// SetMethod says which Authentication Method the CONNECT named: every AUTH
+// has to repeat it. A server that goes through with the exchange copies it
+// from there; until then no AUTH is accepted.
 func (r *Reader) SetMethod(m []byte) {
-	r.method, r.hasMethod = append(r.method[:0], m...), true
+	n := r.named()
+	n.method, r.hasMethod = append(n.method[:0], m...), true
 }

@@ -17,23 +17,22 @@ const (
 type Timer struct {
 	side    Side
 	opened  bool
-	every   time.Duration // keep alive; 0 is off
-	greetBy time.Duration
+	waiting bool   // a PINGREQ is unanswered
+	every   uint16 // keep alive, seconds; 0 is off
 	heard   time.Duration
-	said    time.Duration
-	pinged  time.Duration
-	waiting bool // a PINGREQ is unanswered
+	said    time.Duration // client only
+	mark    time.Duration // when the greeting is late; once open, when PINGREQ went out
 }
 
 // Init starts the wait for CONNECT (server) or CONNACK (client)
 // [X5-3.1.4-a] [X311-3.1.4-a] [X5-3.2-a] [X311-3.2-a].
 func (t *Timer) Init(side Side, now, patience time.Duration) {
-	*t = Timer{side: side, greetBy: now + patience, heard: now, said: now}
+	*t = Timer{side: side, mark: now + patience, heard: now, said: now}
 }
 
 // Open ends the greeting; keepAlive is in seconds, 0 for none.
 func (t *Timer) Open(now time.Duration, keepAlive uint16) {
-	t.opened, t.every = true, time.Duration(keepAlive)*time.Second
+	t.opened, t.every = true, keepAlive
 	t.heard, t.said = now, now
 }
 
@@ -42,22 +41,23 @@ func (t *Timer) Heard(now time.Duration) { t.heard, t.waiting = now, false }
 func (t *Timer) Said(now time.Duration)  { t.said = now }
 
 // Pinged notes that a PINGREQ went out.
-func (t *Timer) Pinged(now time.Duration) { t.said, t.pinged, t.waiting = now, now, true }
+func (t *Timer) Pinged(now time.Duration) { t.said, t.mark, t.waiting = now, now, true }
 
 // Next returns when Check may say something new; false is never.
 func (t *Timer) Next() (time.Duration, bool) {
+	every := time.Duration(t.every) * time.Second
 	switch {
 	case !t.opened:
-		return t.greetBy, true
+		return t.mark, true
 	case t.every == 0:
 		return 0, false
 	case t.side == Server:
 		// [MQTT-3.1.2-24, 3.1.1] [MQTT-3.1.2-22, 5.0]
-		return t.heard + t.every*3/2, true
+		return t.heard + every*3/2, true
 	case t.waiting:
-		return t.pinged + t.every/2, true // [X5-3.1.2.10-a] [X311-3.1.2.10-a]
+		return t.mark + every/2, true // [X5-3.1.2.10-a] [X311-3.1.2.10-a]
 	default:
-		return t.said + t.every, true // [MQTT-3.1.2-23, 3.1.1] [MQTT-3.1.2-20, 5.0]
+		return t.said + every, true // [MQTT-3.1.2-23, 3.1.1] [MQTT-3.1.2-20, 5.0]
 	}
 }
 

@@ -10,7 +10,7 @@ import (
 // is unusable; call Init. Its owner is whoever owns the buffer.
 type Writer struct {
 	peer    mqtt.Limits
-	aliases [][]byte // topic by alias-1, as this end defined them
+	names   *names // the aliases this end defined; nil until there are any
 	side    Side
 	phase   phase
 	version mqtt.Version
@@ -19,7 +19,10 @@ type Writer struct {
 
 // Init begins a connection on which v is spoken; 0 while a server waits for CONNECT.
 func (w *Writer) Init(side Side, v mqtt.Version) {
-	*w = Writer{side: side, version: v, peer: mqtt.Unlimited(), aliases: w.aliases[:0]}
+	if w.names != nil {
+		w.names.aliases = w.names.aliases[:0]
+	}
+	*w = Writer{side: side, version: v, peer: mqtt.Unlimited(), names: w.names}
 }
 
 // Greet tells a server's Writer what CONNECT said: nothing larger than the
@@ -68,7 +71,7 @@ func (w *Writer) Connack(dst []byte, c *packet.Connack) []byte {
 	if c.Code.Failed() || c.Return != mqtt.Accepted {
 		w.phase = closed
 	}
-	return w.within(dst, &c.Properties, func(dst []byte) []byte { return c.Append(dst, w.version) })
+	return w.within(dst, c.Properties, func(dst []byte) []byte { return c.Append(dst, w.version) })
 }
 
 // within appends a packet; if the peer takes none that large, without its
@@ -103,8 +106,8 @@ func (w *Writer) AckWith(dst []byte, a *packet.Ack) []byte {
 	if w.version != mqtt.V5 {
 		return a.Append(dst, w.version)
 	}
-	w.hush(&a.Properties)
-	return w.within(dst, &a.Properties, func(dst []byte) []byte { return a.Append(dst, w.version) })
+	w.hush(a.Properties)
+	return w.within(dst, a.Properties, func(dst []byte) []byte { return a.Append(dst, w.version) })
 }
 
 // hush leaves problem information out for a client that wants none
@@ -121,8 +124,8 @@ func (w *Writer) Suback(dst []byte, s *packet.Suback) []byte {
 	if w.version != mqtt.V5 {
 		return s.Append(dst, w.version)
 	}
-	w.hush(&s.Properties)
-	return w.within(dst, &s.Properties, func(dst []byte) []byte { return s.Append(dst, w.version) })
+	w.hush(s.Properties)
+	return w.within(dst, s.Properties, func(dst []byte) []byte { return s.Append(dst, w.version) })
 }
 
 // Publish appends a PUBLISH, under a topic alias where the peer offers one.
@@ -135,13 +138,17 @@ func (w *Writer) Publish(dst []byte, p *packet.Publish) ([]byte, bool) {
 	}
 	topic := p.Topic
 	alias, known := w.Alias(topic)
-	p.Properties.TopicAlias = alias
+	if alias > 0 && p.Properties == nil {
+		p.Properties = new(packet.Properties)
+	}
+	setAlias(p, alias)
 	if known {
 		p.Topic = nil
 	}
 	ok := w.Fits(p.Size(w.version))
 	if !ok && alias > 0 && !known {
-		alias, p.Properties.TopicAlias = 0, 0 // its definition may be what makes the packet too large
+		alias = 0 // its definition may be what makes the packet too large
+		setAlias(p, 0)
 		ok = w.Fits(p.Size(w.version))
 	}
 	if ok {
@@ -150,8 +157,15 @@ func (w *Writer) Publish(dst []byte, p *packet.Publish) ([]byte, bool) {
 			w.Define(alias, topic)
 		}
 	}
-	p.Topic, p.Properties.TopicAlias = topic, 0
+	p.Topic = topic
+	setAlias(p, 0)
 	return dst, ok
+}
+
+func setAlias(p *packet.Publish, a uint16) {
+	if p.Properties != nil {
+		p.Properties.TopicAlias = a
+	}
 }
 
 // Aliasing reports whether Publish would consider an alias: only then does a
@@ -162,14 +176,20 @@ func (w *Writer) Aliasing() bool { return w.peer.TopicAliasMaximum > 0 && w.vers
 // are taken. First come, first served: a topic keeps its alias for the life
 // of the connection, so one that is in a packet always means what it did.
 func (w *Writer) Alias(topic []byte) (a uint16, known bool) {
-	for i, t := range w.aliases {
+	// [MQTT-3.3.2-9, 5.0] [MQTT-3.1.2-26, 5.0] [MQTT-3.1.2-27, 5.0]
+	if w.peer.TopicAliasMaximum == 0 {
+		return 0, false
+	}
+	if w.names == nil {
+		return 1, false
+	}
+	for i, t := range w.names.aliases {
 		if string(t) == string(topic) {
 			return uint16(i + 1), true
 		}
 	}
-	// [MQTT-3.3.2-9, 5.0] [MQTT-3.1.2-26, 5.0] [MQTT-3.1.2-27, 5.0]
-	if len(w.aliases) < int(w.peer.TopicAliasMaximum) {
-		return uint16(len(w.aliases) + 1), false
+	if n := len(w.names.aliases); n < int(w.peer.TopicAliasMaximum) {
+		return uint16(n + 1), false
 	}
 	return 0, false
 }
@@ -177,15 +197,18 @@ func (w *Writer) Alias(topic []byte) (a uint16, known bool) {
 // Define notes that a proposed alias is on its way to the peer. Only now does
 // it mean anything: a PUBLISH that was never written has defined nothing.
 func (w *Writer) Define(a uint16, topic []byte) {
-	if int(a) == len(w.aliases)+1 {
-		w.aliases = append(w.aliases, append([]byte(nil), topic...))
+	if w.names == nil {
+		w.names = new(names)
+	}
+	if n := w.names; int(a) == len(n.aliases)+1 {
+		n.aliases = append(n.aliases, append([]byte(nil), topic...))
 	}
 }
 
 // Auth appends an AUTH [MQTT-3.15.2-2, 5.0].
 func (w *Writer) Auth(dst []byte, a *packet.Auth) []byte {
-	w.hush(&a.Properties)
-	return w.within(dst, &a.Properties, a.Append)
+	w.hush(a.Properties)
+	return w.within(dst, a.Properties, a.Append)
 }
 
 // Pingresp and Pingreq append what their names say.
@@ -204,7 +227,7 @@ func (w *Writer) Disconnect(dst []byte, d *packet.Disconnect) []byte {
 	if w.side == Server && !fromServer(d.Code) {
 		d.Code = mqtt.UnspecifiedError
 	}
-	return w.within(dst, &d.Properties, func(dst []byte) []byte { return d.Append(dst, w.version) })
+	return w.within(dst, d.Properties, func(dst []byte) []byte { return d.Append(dst, w.version) })
 }
 
 // fromServer reports whether table 3-10 of 5.0 lets a server send c in DISCONNECT.
@@ -224,15 +247,11 @@ func fromServer(c mqtt.ReasonCode) bool {
 // reason goes along as Reason String; empty is none.
 func (w *Writer) Refuse(dst []byte, code mqtt.ReasonCode, reason string) []byte {
 	if w.phase != greeting || w.side == Client {
-		var d packet.Disconnect
-		d.Code = code
-		d.Properties.ReasonString = words(reason)
-		return w.Disconnect(dst, &d)
+		return w.Disconnect(dst, &packet.Disconnect{Code: code, Properties: words(reason)})
 	}
-	var c packet.Connack
-	c.Code = code
+	c := packet.Connack{Code: code}
 	if w.version == mqtt.V5 {
-		c.Properties.ReasonString = words(reason)
+		c.Properties = words(reason)
 		return w.Connack(dst, &c)
 	}
 	w.phase = closed
@@ -243,19 +262,25 @@ func (w *Writer) Refuse(dst []byte, code mqtt.ReasonCode, reason string) []byte 
 	return c.Append(dst, w.version)
 }
 
-func words(reason string) []byte {
+func words(reason string) *packet.Properties {
 	if reason == "" {
 		return nil
 	}
-	return []byte(reason)
+	return &packet.Properties{ReasonString: []byte(reason)}
 }
 
 func dropReason(p *packet.Properties) {
+	if p == nil {
+		return
+	}
 	p.ReasonString = nil
 	p.Present &^= packet.PropertySet(0).With(packet.PropReasonString)
 }
 
 func dropUsers(p *packet.Properties) {
+	if p == nil {
+		return
+	}
 	p.Users = nil
 	p.Present &^= packet.PropertySet(0).With(packet.PropUserProperty)
 }
