@@ -117,86 +117,21 @@ type variant struct {
 	known  bool     // the alias alone names the topic
 }
 
-func (x *variant) flags() byte {
-	f := byte(x.qos) << 1
-	if x.retain {
-		f |= 1
+// forward is m as x wants it, with expiry as what is left of its Message
+// Expiry Interval.
+func (m *message) forward(x *variant, expiry uint32) packet.Forward {
+	f := packet.Forward{
+		Dup: x.dup, Retain: x.retain, QoS: x.qos, ID: x.id, Topic: m.topic, Payload: m.payload,
+		Section: m.props, Expires: m.expires, Expiry: expiry, Alias: x.alias, IDs: x.ids,
 	}
-	if x.dup {
-		f |= 8
+	if x.known {
+		f.Topic = nil
 	}
 	return f
 }
 
-// appendPublish appends m as a PUBLISH, with expiry as what is left of its
-// Message Expiry Interval.
-func appendPublish(dst []byte, v mqtt.Version, m *message, x *variant, expiry uint32) []byte {
-	topic := m.topic
-	if x.known {
-		topic = nil
-	}
-	n := 2 + len(topic) + len(m.payload)
-	if x.qos > mqtt.AtMostOnce {
-		n += 2
-	}
-	props := 0
-	if v == mqtt.V5 {
-		props = propertiesSize(m, x)
-		n += packet.VarintSize(props) + props
-	}
-	dst = packet.AppendHeader(dst, packet.PUBLISH, x.flags(), n)
-	dst = append(dst, byte(len(topic)>>8), byte(len(topic)))
-	dst = append(dst, topic...)
-	if x.qos > mqtt.AtMostOnce {
-		dst = append(dst, byte(x.id>>8), byte(x.id))
-	}
-	if v == mqtt.V5 {
-		dst = packet.AppendVarint(dst, props)
-		dst = appendProperties(dst, m, x, expiry)
-	}
-	return append(dst, m.payload...)
-}
-
-func propertiesSize(m *message, x *variant) int {
-	n := len(m.props)
-	if m.expires {
-		n += 5
-	}
-	if x.alias > 0 {
-		n += 3
-	}
-	for _, id := range x.ids {
-		n += 1 + packet.VarintSize(int(id))
-	}
-	return n
-}
-
-func appendProperties(dst []byte, m *message, x *variant, expiry uint32) []byte {
-	if m.expires {
-		dst = append(dst, byte(packet.PropMessageExpiryInterval),
-			byte(expiry>>24), byte(expiry>>16), byte(expiry>>8), byte(expiry))
-	}
-	if x.alias > 0 {
-		dst = append(dst, byte(packet.PropTopicAlias), byte(x.alias>>8), byte(x.alias))
-	}
-	for _, id := range x.ids {
-		dst = packet.AppendVarint(append(dst, byte(packet.PropSubscriptionIdentifier)), int(id))
-	}
-	return append(dst, m.props...)
-}
-
-// publishSize is the length of what appendPublish would append.
-func publishSize(v mqtt.Version, m *message, x *variant) int {
-	n := 2 + len(m.topic) + len(m.payload)
-	if x.known {
-		n -= len(m.topic)
-	}
-	if x.qos > mqtt.AtMostOnce {
-		n += 2
-	}
-	if v == mqtt.V5 {
-		props := propertiesSize(m, x)
-		n += packet.VarintSize(props) + props
-	}
-	return 1 + packet.VarintSize(n) + n
+// fits reports whether the peer takes m as x.
+func (o *outbox) fits(m *message, x *variant) bool {
+	f := m.forward(x, 0)
+	return o.w.Fits(f.Size(o.w.Version()))
 }

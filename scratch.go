@@ -70,7 +70,8 @@ func (sc *scratch) frame(v mqtt.Version, q mqtt.QoS) (frame []byte, idAt int) {
 	if len(sc.frames[f]) == 0 {
 		expiry, _ := sc.m.remaining(sc.now.UnixNano())
 		x := variant{qos: q}
-		sc.frames[f] = appendPublish(sc.frames[f][:0], v, &sc.m, &x, expiry)
+		p := sc.m.forward(&x, expiry)
+		sc.frames[f] = p.Append(sc.frames[f][:0], v)
 		sc.frames[f][0] &^= 0x0F
 	}
 	frame = sc.frames[f]

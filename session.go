@@ -161,7 +161,7 @@ func (s *session) sendLocked(c *conn, by *conn, sc *scratch, d *delivery) bool {
 		return true
 	}
 	x := variant{qos: d.qos, retain: d.retain, ids: d.ids}
-	if !o.w.Fits(publishSize(o.w.Version(), d.m, &x)) {
+	if !o.fits(d.m, &x) {
 		return true // [MQTT-3.1.2-25, 5.0]
 	}
 	x.id = s.out.Publish(d.qos, *d)
@@ -170,7 +170,10 @@ func (s *session) sendLocked(c *conn, by *conn, sc *scratch, d *delivery) bool {
 		at := len(o.out)
 		frame, idAt := sc.frame(o.w.Version(), d.qos)
 		o.out = append(o.out, frame...)
-		o.out[at] |= x.flags()
+		o.out[at] |= byte(x.qos) << 1
+		if x.retain {
+			o.out[at] |= 1
+		}
 		o.out[at+idAt], o.out[at+idAt+1] = byte(x.id>>8), byte(x.id)
 	} else {
 		o.publishLocked(d.m, &x, now)
@@ -186,13 +189,14 @@ func (o *outbox) publishLocked(m *message, x *variant, now int64) bool {
 	if o.w.Aliasing() {
 		x.alias, x.known = o.w.Alias(m.topic)
 	}
-	if x.alias > 0 && !x.known && !o.w.Fits(publishSize(o.w.Version(), m, x)) {
+	if x.alias > 0 && !x.known && !o.fits(m, x) {
 		x.alias = 0 // its definition is what makes the packet too large
 	}
-	if !o.w.Fits(publishSize(o.w.Version(), m, x)) {
+	if !o.fits(m, x) {
 		return false
 	}
-	o.out = appendPublish(o.out, o.w.Version(), m, x, expiry)
+	f := m.forward(x, expiry)
+	o.out = f.Append(o.out, o.w.Version())
 	if x.alias > 0 && !x.known {
 		o.w.Define(x.alias, m.topic)
 	}

@@ -23,7 +23,7 @@ func FuzzServer(f *testing.F) {
 	}
 	auth := packet.Connect{Version: mqtt.V5, ClientID: []byte("c"), Properties: method("m")}
 	a := packet.Auth{Code: mqtt.ContinueAuthentication, Properties: auth.Properties}
-	f.Add(a.Append(auth.Append(nil)), []byte{})
+	f.Add(a.Append(auth.Append(nil), mqtt.V5), []byte{})
 	f.Fuzz(func(t *testing.T, in, cuts []byte) {
 		var r link.Reader
 		r.Init(link.Server, 0, 1<<16)

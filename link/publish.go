@@ -74,7 +74,9 @@ func (r *Reader) subscribe(p *packet.Subscribe) error {
 	if r.limits.SharedAvailable && r.limits.WildcardAvailable {
 		return nil
 	}
-	for s := range p.Filters.All() {
+	for left := p.Filters; len(left) > 0; {
+		var s packet.Subscription
+		s, left = left.Cut()
 		_, rest, shared := topic.Shared(s.Filter)
 		// [X5-3.2.2.3.13-a]
 		if shared && !r.limits.SharedAvailable {

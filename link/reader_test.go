@@ -163,7 +163,7 @@ func TestServerDisconnectRules(t *testing.T) {
 
 func TestEnhancedAuthentication(t *testing.T) {
 	auth := func(code mqtt.ReasonCode, name string) []byte {
-		return (&packet.Auth{Code: code, Properties: method(name)}).Append(nil)
+		return (&packet.Auth{Code: code, Properties: method(name)}).Append(nil, mqtt.V5)
 	}
 	server(t, mqtt.V5).refuse(auth(0x18, "m"), mqtt.ProtocolError, "named no") // [MQTT-4.12.0-7, 5.0]
 

@@ -71,24 +71,28 @@ func (w *Writer) Connack(dst []byte, c *packet.Connack) []byte {
 	if c.Code.Failed() || c.Return != mqtt.Accepted {
 		w.phase = closed
 	}
-	return w.within(dst, c.Properties, func(dst []byte) []byte { return c.Append(dst, w.version) })
+	return within(w, dst, c, c.Properties)
+}
+
+type appender interface {
+	Append(dst []byte, v mqtt.Version) []byte
 }
 
 // within appends a packet; if the peer takes none that large, without its
 // Reason String, then without its User Properties, then not at all
 // [MQTT-3.2.2-19] [MQTT-3.2.2-20] [MQTT-3.4.2-2] [MQTT-3.14.2-3, 5.0] and
 // their like.
-func (w *Writer) within(dst []byte, p *packet.Properties, write func([]byte) []byte) []byte {
+func within[P appender](w *Writer, dst []byte, p P, props *packet.Properties) []byte {
 	at := len(dst)
-	if dst = write(dst); w.Fits(len(dst) - at) {
+	if dst = p.Append(dst, w.version); w.Fits(len(dst) - at) {
 		return dst
 	}
-	dropReason(p)
-	if dst = write(dst[:at]); w.Fits(len(dst) - at) {
+	dropReason(props)
+	if dst = p.Append(dst[:at], w.version); w.Fits(len(dst) - at) {
 		return dst
 	}
-	dropUsers(p)
-	if dst = write(dst[:at]); w.Fits(len(dst) - at) {
+	dropUsers(props)
+	if dst = p.Append(dst[:at], w.version); w.Fits(len(dst) - at) {
 		return dst
 	}
 	return dst[:at]
@@ -107,7 +111,7 @@ func (w *Writer) AckWith(dst []byte, a *packet.Ack) []byte {
 		return a.Append(dst, w.version)
 	}
 	w.hush(a.Properties)
-	return w.within(dst, a.Properties, func(dst []byte) []byte { return a.Append(dst, w.version) })
+	return within(w, dst, a, a.Properties)
 }
 
 // hush leaves problem information out for a client that wants none
@@ -125,7 +129,7 @@ func (w *Writer) Suback(dst []byte, s *packet.Suback) []byte {
 		return s.Append(dst, w.version)
 	}
 	w.hush(s.Properties)
-	return w.within(dst, s.Properties, func(dst []byte) []byte { return s.Append(dst, w.version) })
+	return within(w, dst, s, s.Properties)
 }
 
 // Publish appends a PUBLISH, under a topic alias where the peer offers one.
@@ -208,7 +212,7 @@ func (w *Writer) Define(a uint16, topic []byte) {
 // Auth appends an AUTH [MQTT-3.15.2-2, 5.0].
 func (w *Writer) Auth(dst []byte, a *packet.Auth) []byte {
 	w.hush(a.Properties)
-	return w.within(dst, a.Properties, a.Append)
+	return within(w, dst, a, a.Properties)
 }
 
 // Pingresp and Pingreq append what their names say.
@@ -227,7 +231,7 @@ func (w *Writer) Disconnect(dst []byte, d *packet.Disconnect) []byte {
 	if w.side == Server && !fromServer(d.Code) {
 		d.Code = mqtt.UnspecifiedError
 	}
-	return w.within(dst, d.Properties, func(dst []byte) []byte { return d.Append(dst, w.version) })
+	return within(w, dst, d, d.Properties)
 }
 
 // fromServer reports whether table 3-10 of 5.0 lets a server send c in DISCONNECT.

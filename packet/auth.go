@@ -23,5 +23,7 @@ func (p *Auth) Decode(body []byte) error {
 	return nil
 }
 
-// Append appends p as a packet.
-func (p *Auth) Append(dst []byte) []byte { return appendCode(dst, AUTH, p.Code, p.Properties) }
+// Append appends p as a packet, whatever the version: only 5.0 has it.
+func (p *Auth) Append(dst []byte, _ mqtt.Version) []byte {
+	return appendCode(dst, AUTH, p.Code, p.Properties)
+}

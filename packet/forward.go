@@ -19,6 +19,80 @@ func AppendForward(dst []byte, p *Properties) []byte {
 	return p.appendOnly(dst, forwarded&p.Present)
 }
 
+// A Forward is a PUBLISH on its way to a subscriber, from the parts a server
+// keeps of a message: what AppendForward made, and what differs from one
+// delivery to the next.
+type Forward struct {
+	Dup     bool
+	Retain  bool
+	QoS     mqtt.QoS
+	ID      mqtt.PacketID // 0 at QoS 0
+	Topic   []byte        // empty where Alias stands for it
+	Payload []byte
+
+	// 5.0 only.
+	Section []byte   // by AppendForward or AppendPublic
+	Expires bool     // there is a Message Expiry Interval
+	Expiry  uint32   // seconds left of it
+	Alias   uint16   // Topic Alias; 0: none
+	IDs     []uint32 // Subscription Identifiers
+}
+
+// Size returns the length of what Append appends.
+func (p *Forward) Size(v mqtt.Version) int {
+	n := p.bodySize(v)
+	return 1 + VarintSize(n) + n
+}
+
+func (p *Forward) bodySize(v mqtt.Version) int {
+	n := 2 + len(p.Topic) + len(p.Payload)
+	if p.QoS > mqtt.AtMostOnce {
+		n += 2
+	}
+	if v == mqtt.V5 {
+		props := p.propertiesSize()
+		n += VarintSize(props) + props
+	}
+	return n
+}
+
+func (p *Forward) propertiesSize() int {
+	n := len(p.Section)
+	if p.Expires {
+		n += 5
+	}
+	if p.Alias > 0 {
+		n += 3
+	}
+	for _, id := range p.IDs {
+		n += 1 + VarintSize(int(id))
+	}
+	return n
+}
+
+// Append appends p as a packet.
+func (p *Forward) Append(dst []byte, v mqtt.Version) []byte {
+	dst = AppendHeader(dst, PUBLISH, publishFlags(p.Dup, p.Retain, p.QoS), p.bodySize(v))
+	dst = appendString(dst, p.Topic)
+	if p.QoS > mqtt.AtMostOnce {
+		dst = appendUint16(dst, uint16(p.ID))
+	}
+	if v == mqtt.V5 {
+		dst = AppendVarint(dst, p.propertiesSize())
+		if p.Expires {
+			dst = appendUint32(append(dst, byte(PropMessageExpiryInterval)), p.Expiry)
+		}
+		if p.Alias > 0 {
+			dst = appendUint16(append(dst, byte(PropTopicAlias)), p.Alias)
+		}
+		for _, id := range p.IDs {
+			dst = AppendVarint(append(dst, byte(PropSubscriptionIdentifier)), int(id))
+		}
+		dst = append(dst, p.Section...)
+	}
+	return append(dst, p.Payload...)
+}
+
 // AppendPublic is AppendForward for a program's message. It panics on
 // strings no packet can hold.
 func AppendPublic(dst []byte, in *mqtt.Properties) []byte {

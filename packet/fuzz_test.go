@@ -220,10 +220,10 @@ func FuzzAuth(f *testing.F) {
 		p := Auth{Code: mqtt.ContinueAuthentication, Properties: &Properties{
 			AuthenticationMethod: []byte("m"), AuthenticationData: []byte("d"),
 		}}
-		return [][]byte{p.Append(nil)}
+		return [][]byte{p.Append(nil, mqtt.V5)}
 	})
 	f.Fuzz(func(t *testing.T, _, _ byte, b []byte) {
 		var p Auth
-		fixpoint(t, b, p.Decode, func() []byte { return p.Append(nil) })
+		fixpoint(t, b, p.Decode, func() []byte { return p.Append(nil, mqtt.V5) })
 	})
 }

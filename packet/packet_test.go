@@ -88,7 +88,7 @@ func codecs() []codec {
 			return (&Disconnect{Code: mqtt.DisconnectWithWill, Properties: full(DISCONNECT, v)}).Append(nil, v)
 		}, func(v mqtt.Version, _ Header, b []byte) error { return disconnect.Decode(v, b) }},
 		{"AUTH", func(mqtt.Version) []byte {
-			return (&Auth{Code: mqtt.ContinueAuthentication, Properties: full(AUTH, mqtt.V5)}).Append(nil)
+			return (&Auth{Code: mqtt.ContinueAuthentication, Properties: full(AUTH, mqtt.V5)}).Append(nil, mqtt.V5)
 		}, func(_ mqtt.Version, _ Header, b []byte) error { return auth.Decode(b) }},
 	}
 }

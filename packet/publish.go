@@ -84,16 +84,20 @@ func (p *Publish) bodySize(v mqtt.Version) int {
 	return n
 }
 
+func publishFlags(dup, retain bool, q mqtt.QoS) byte {
+	f := byte(q) << 1
+	if dup {
+		f |= 8
+	}
+	if retain {
+		f |= 1
+	}
+	return f
+}
+
 // Append appends p as a packet.
 func (p *Publish) Append(dst []byte, v mqtt.Version) []byte {
-	flags := byte(p.QoS) << 1
-	if p.Dup {
-		flags |= 8
-	}
-	if p.Retain {
-		flags |= 1
-	}
-	dst = AppendHeader(dst, PUBLISH, flags, p.bodySize(v))
+	dst = AppendHeader(dst, PUBLISH, publishFlags(p.Dup, p.Retain, p.QoS), p.bodySize(v))
 	dst = appendString(dst, p.Topic)
 	if p.QoS > mqtt.AtMostOnce {
 		dst = appendUint16(dst, uint16(p.ID))

@@ -28,13 +28,20 @@ type Filters []byte
 // All returns each filter with its options; Filter is a view.
 func (f Filters) All() iter.Seq[Subscription] {
 	return func(yield func(Subscription) bool) {
-		for r := (reader{b: f}); len(r.b) > 0; {
-			filter := r.bytes()
-			if r.err != nil || !yield(subscriptionOf(filter, r.byte())) {
+		for rest := f; len(rest) > 0; {
+			var s Subscription
+			if s, rest = rest.Cut(); !yield(s) {
 				return
 			}
 		}
 	}
+}
+
+// Cut returns the first of at least one filter, and the rest.
+func (f Filters) Cut() (Subscription, Filters) {
+	r := reader{b: f}
+	filter := r.bytes()
+	return subscriptionOf(filter, r.byte()), r.b
 }
 
 // Len returns how many there are.

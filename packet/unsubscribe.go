@@ -19,12 +19,19 @@ type TopicFilters []byte
 // All returns each filter, as a view.
 func (f TopicFilters) All() iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
-		for r := (reader{b: f}); len(r.b) > 0; {
-			if filter := r.bytes(); r.err != nil || !yield(filter) {
+		for rest := f; len(rest) > 0; {
+			var filter []byte
+			if filter, rest = rest.Cut(); !yield(filter) {
 				return
 			}
 		}
 	}
+}
+
+// Cut returns the first of at least one filter, and the rest.
+func (f TopicFilters) Cut() ([]byte, TopicFilters) {
+	r := reader{b: f}
+	return r.bytes(), r.b
 }
 
 // Len returns how many there are.
