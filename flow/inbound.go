@@ -1,6 +1,10 @@
 package flow
 
-import "github.com/midgemq/midge/mqtt"
+import (
+	"unsafe"
+
+	"github.com/midgemq/midge/mqtt"
+)
 
 // An Arrival is what Inbound makes of a QoS 1 or 2 PUBLISH.
 type Arrival uint8
@@ -45,6 +49,11 @@ type holding struct {
 // is allocated later.
 func (in *Inbound) InitFixed(n int) {
 	*in = Inbound{due: make([]arrived, n), held: make([]holding, 0, n)}
+}
+
+// FixedInboundBytes is what InitFixed takes for n, in bytes.
+func FixedInboundBytes(n int) int {
+	return n * int(unsafe.Sizeof(arrived{})+unsafe.Sizeof(holding{}))
 }
 
 // Resume begins a connection on which this end enforces receiveMaximum; a

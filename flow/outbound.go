@@ -194,6 +194,20 @@ func (o *Outbound[T]) Pubrec(id mqtt.PacketID, code mqtt.ReasonCode) (v T, ok bo
 	return v, true
 }
 
+// Take ends the oldest open exchange, whatever its stage, and returns its
+// message; false is none left.
+func (o *Outbound[T]) Take() (v T, ok bool) {
+	for i := range o.n {
+		if s := o.at(i); s.Stage != done {
+			v = s.Value
+			o.finish(s)
+			o.trim()
+			return v, true
+		}
+	}
+	return v, false
+}
+
 // All calls yield for every open exchange in sending order until it returns
 // false. The window must not change meanwhile.
 func (o *Outbound[T]) All(yield func(*Slot[T]) bool) {

@@ -37,3 +37,10 @@ type Packets struct {
 
 	properties, will packet.Properties
 }
+
+// Blank returns the properties the packets share, emptied, for one that is to
+// be written: those of a decoded packet are lost.
+func (p *Packets) Blank() *packet.Properties {
+	p.properties = packet.Properties{}
+	return &p.properties
+}

@@ -225,13 +225,21 @@ func (w *Writer) Pingreq(dst []byte) []byte  { return packet.AppendPingreq(dst) 
 func (w *Writer) Disconnect(dst []byte, d *packet.Disconnect) []byte {
 	was := w.phase
 	w.phase = closed
-	if was != open || (w.side == Server && w.version != mqtt.V5) {
+	if !w.says(was, d) {
 		return dst
+	}
+	return within(w, dst, d, d.Properties)
+}
+
+// says reports whether d may be said in a phase, and sees to its code.
+func (w *Writer) says(in phase, d *packet.Disconnect) bool {
+	if in != open || (w.side == Server && w.version != mqtt.V5) {
+		return false
 	}
 	if w.side == Server && !fromServer(d.Code) {
 		d.Code = mqtt.UnspecifiedError
 	}
-	return within(w, dst, d, d.Properties)
+	return true
 }
 
 // fromServer reports whether table 3-10 of 5.0 lets a server send c in DISCONNECT.
@@ -251,19 +259,34 @@ func fromServer(c mqtt.ReasonCode) bool {
 // reason goes along as Reason String; empty is none.
 func (w *Writer) Refuse(dst []byte, code mqtt.ReasonCode, reason string) []byte {
 	if w.phase != greeting || w.side == Client {
+		if reason == "" {
+			return w.hangUp(dst, code)
+		}
 		return w.Disconnect(dst, &packet.Disconnect{Code: code, Properties: words(reason)})
 	}
-	c := packet.Connack{Code: code}
-	if w.version == mqtt.V5 {
-		c.Properties = words(reason)
-		return w.Connack(dst, &c)
+	if w.version == mqtt.V5 && reason != "" {
+		return w.Connack(dst, &packet.Connack{Code: code, Properties: words(reason)})
 	}
 	w.phase = closed
-	c.Return = code.ReturnCode()
-	if w.version == 0 || c.Return == mqtt.NoReturnCode {
+	c := packet.Connack{Code: code}
+	if c.Return = code.ReturnCode(); w.version != mqtt.V5 && c.Return == mqtt.NoReturnCode {
+		return dst
+	}
+	if w.version == 0 || !w.Fits(5) {
 		return dst
 	}
 	return c.Append(dst, w.version)
+}
+
+// hangUp is Disconnect without properties; unlike it, it allocates nothing.
+func (w *Writer) hangUp(dst []byte, code mqtt.ReasonCode) []byte {
+	was := w.phase
+	w.phase = closed
+	d := packet.Disconnect{Code: code}
+	if !w.says(was, &d) || !w.Fits(3) {
+		return dst
+	}
+	return d.Append(dst, w.version)
 }
 
 func words(reason string) *packet.Properties {

@@ -10,6 +10,14 @@ import "github.com/midgemq/midge/mqtt"
 var forwarded = setOf(PropPayloadFormatIndicator, PropContentType, PropResponseTopic,
 	PropCorrelationData, PropUserProperty)
 
+// ForwardSize is the length of what AppendForward appends.
+func ForwardSize(p *Properties) int {
+	if p == nil || p.Present&forwarded == 0 {
+		return 0
+	}
+	return p.bodySize(forwarded & p.Present)
+}
+
 // AppendForward appends those properties of a PUBLISH or Will that reach a
 // subscriber unchanged, without a length.
 func AppendForward(dst []byte, p *Properties) []byte {
