@@ -111,7 +111,7 @@ cd "$cache"
 if [ ! -f stamp ]; then
 	sources
 	library armv7m "$(arm-none-eabi-gcc -mcpu=cortex-m3 -mthumb -print-libgcc-file-name)" \
-		/usr/lib/picolibc/arm-none-eabi/lib/thumb/v7-m/nofp/libc.a
+		/usr/lib/picolibc/arm-none-eabi/lib/release/thumb/v7-m/nofp/libc.a
 	compiler
 	echo "$stamp" >stamp
 fi

@@ -35,12 +35,10 @@ func address(symbol *[0]byte) uintptr { return uintptr(unsafe.Pointer(symbol)) }
 
 // Memory is a program's bill, in bytes.
 type Memory struct {
-	Flash     int // code, constants and initial values
-	Static    int // data and bss
-	Stack     int // reserved
-	StackUsed int // high-water mark since PaintStack
-	Heap      int // in use
-	Mallocs   int // allocations ever made
+	Flash  int // code, constants and initial values
+	Static int // data and bss
+	Stack  int // reserved
+	Heap   int // in use
 }
 
 // RAM is all that the program takes: what is left of the chip's memory is free.
@@ -54,20 +52,23 @@ func PaintStack() {
 	}
 }
 
-// Measure reads the bill. It allocates nothing.
-func Measure() Memory {
-	var stats runtime.MemStats
-	runtime.ReadMemStats(&stats)
+// StackUsed is the stack's high-water mark since PaintStack, in bytes.
+func StackUsed() int {
 	deepest := uintptr(ram)
 	for deepest < address(&stackTop) && *(*uint32)(unsafe.Pointer(deepest)) == unused {
 		deepest += 4
 	}
+	return int(address(&stackTop) - deepest)
+}
+
+// Measure reads the bill.
+func Measure() Memory {
+	var stats runtime.MemStats
+	runtime.ReadMemStats(&stats)
 	return Memory{
-		Flash:     int(address(&dataInFlash) + address(&dataEnd) - address(&dataStart)),
-		Static:    int(address(&bssEnd) - address(&dataStart)),
-		Stack:     int(address(&stackTop) - ram),
-		StackUsed: int(address(&stackTop) - deepest),
-		Heap:      int(stats.HeapInuse),
-		Mallocs:   int(stats.Mallocs),
+		Flash:  int(address(&dataInFlash) + address(&dataEnd) - address(&dataStart)),
+		Static: int(address(&bssEnd) - address(&dataStart)),
+		Stack:  int(address(&stackTop) - ram),
+		Heap:   int(stats.HeapInuse),
 	}
 }

@@ -12,17 +12,16 @@ const (
 	// Conns has one connection to spare, in which a client too many is told so
 	// and a client that comes back takes its session over.
 	Conns = Clients + 1
-	// Buffer is the size of a connection's receive and send buffer, each, in
-	// bytes: the largest packet, and what TCP may have under way.
-	Buffer = 512
+	// In is a connection's receive buffer in bytes, which is TCP's window too:
+	// the largest packet.
+	In = 512
+	// Out is a connection's send buffer in bytes: the largest packet with the
+	// most subscription identifiers, which is tiny.Limits.MaxOutgoing.
+	Out = In + 44
 )
 
 // Limits returns the broker's limits. Bytes are read where TCP put them, so it
 // has no receive buffers of its own.
 func Limits() tiny.Limits {
-	return tiny.Limits{
-		Clients: Clients, Sessions: Clients, Filters: 32,
-		MaxTopic: 64, MaxPayload: 256, MaxPacket: Buffer,
-		Queue: 4, Inflight: 4, Retained: 16, RetainedBytes: 2048,
-	}
+	return tiny.Limits{Clients: Clients, MaxPacket: In, ReceiveBuffer: -1}
 }

@@ -34,8 +34,8 @@ type conn struct {
 	since time.Duration // in this phase
 	again time.Duration // when the SYN-ACK is due again
 	start int           // of the unread bytes in in
-	in    [plan.Buffer]byte
-	out   [plan.Buffer]byte
+	in    [plan.In]byte
+	out   [plan.Out]byte
 }
 
 func (c *conn) enter(p phase, now time.Duration) { c.phase, c.since = p, now }

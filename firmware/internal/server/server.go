@@ -21,7 +21,7 @@ type Server struct {
 	rst    tcp.RSTQueue
 	conns  [plan.Conns]conn
 	// scratch is for what wraps round the end of a ring, and for what goes out.
-	scratch [plan.Buffer]byte
+	scratch [plan.Out]byte
 }
 
 // Configure readies every connection. The seed makes sequence numbers differ
