@@ -149,7 +149,7 @@ func serverIDs(t *T) {
 func largePayload(t *T) {
 	sub, pub := t.pair(1)
 	body := strings.Repeat("0123456789abcdef", 1<<12)
-	if most := pub.connack.num(pMaxPacketSize, 1<<20); int(most) < len(body)+200 {
+	if most := pub.maxPacket(); most < len(body)+200 {
 		body = body[:most-200]
 	}
 	pub.say(t.topic("t"), body)

@@ -25,7 +25,7 @@ const (
 
 // bulkBody is a payload that says its number.
 func bulkBody(p *peer, i int) string {
-	size := min(bulkSize, int(p.connack.num(pMaxPacketSize, bulkSize+200))-200)
+	size := min(bulkSize, p.maxPacket()-200)
 	head := fmt.Sprintf("%06d ", i)
 	return head + strings.Repeat("x", size-len(head))
 }

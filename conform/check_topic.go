@@ -110,6 +110,9 @@ func dollarPublish(t *T) {
 func longestTopic(t *T) {
 	name := t.topic(strings.Repeat("x", 65535-len(t.topic(""))))
 	p := t.connect("c", connect{})
+	if p.maxPacket() < 2*len(name) {
+		t.skipf("the broker takes no packet that holds the longest name")
+	}
 	p.subscribe(name, 0)
 	p.send(publish{topic: name, payload: "x"})
 	p.take("with all of its 65,535 bytes", name, "x")

@@ -25,6 +25,10 @@ type Target struct {
 
 	Versions []mqtt.Version // protocols offered; empty: 3.1, 3.1.1 and 5.0
 
+	// MaxPacket is the largest packet the broker takes, in bytes, which a client
+	// before 5.0 is not told; 0: more than the suite ever sends.
+	MaxPacket int
+
 	// User and Password go into every CONNECT that is not about credentials.
 	// Empty: the broker lets anonymous clients in.
 	User, Password string

@@ -2,6 +2,7 @@ package conform
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/midgemq/midge/mqtt"
 )
@@ -10,6 +11,15 @@ import (
 func (p *peer) newID() uint16 {
 	p.nextID++
 	return p.nextID
+}
+
+// maxPacket is the largest packet the broker takes from the peer, in bytes.
+func (p *peer) maxPacket() int {
+	most := int(p.connack.num(pMaxPacketSize, 1<<20))
+	if m := p.t.target.MaxPacket; m > 0 {
+		most = min(most, m)
+	}
+	return most
 }
 
 // subscribe subscribes to one filter and wants it granted at the QoS asked.
@@ -22,6 +32,9 @@ func (p *peer) subscribeAll(ps propList, subs ...sub) {
 	n := p.newID()
 	var granted []byte
 	for _, s := range subs {
+		if strings.HasPrefix(s.filter, "$share/") && p.connack.num(pShared, 1) == 0 {
+			p.t.skipf("the broker announces that it has no shared subscriptions")
+		}
 		granted = append(granted, s.opts&3)
 	}
 	p.send(subscribe{id: n, subs: subs, props: ps})
