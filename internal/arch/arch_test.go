@@ -33,10 +33,11 @@ var arrows = map[string][]string{
 	"cmd/midge": {"", "conform", "transport", "mqtt"},
 
 	// Rooms that are planned.
-	"tiny":   {"mqtt", "packet", "topic", "flow", "link"},
-	"client": {"mqtt", "packet", "topic", "flow", "link", "store", "transport"},
-	"store":  {"mqtt"},
-	"auth":   {"mqtt"},
+	"tiny":      {"mqtt", "packet", "topic", "flow", "link"},
+	"tiny/host": {"tiny", "transport"},
+	"client":    {"mqtt", "packet", "topic", "flow", "link", "store", "transport"},
+	"store":     {"mqtt"},
+	"auth":      {"mqtt"},
 }
 
 // core is what a microcontroller runs.

@@ -1,0 +1,126 @@
+package tiny
+
+import (
+	"time"
+
+	"github.com/midgemq/midge/mqtt"
+	"github.com/midgemq/midge/packet"
+)
+
+// How a message lies in the slab, or in flash: flags, topic length, section
+// length, the moment it expires if it does, topic, section, payload.
+const (
+	flagQoS     = 3
+	flagRetain  = 1 << 2
+	flagExpires = 1 << 3
+
+	fixedPart  = 5
+	expiryPart = 8
+)
+
+// A view is a message in the slab, taken apart. It is good until the next
+// alloc.
+type view struct {
+	qos     mqtt.QoS
+	retain  bool
+	expires bool
+	end     time.Duration // when it is worthless
+	topic   []byte
+	section []byte
+	payload []byte
+}
+
+// store puts a message into the slab; 0 is no room. Its Message Expiry
+// Interval counts from since.
+func (b *Broker) store(topic, payload []byte, q mqtt.QoS, retain bool, p *packet.Properties, since time.Duration) handle {
+	section := packet.ForwardSize(p)
+	flags, n := byte(q), fixedPart+len(topic)+section+len(payload)
+	expires := p.Has(packet.PropMessageExpiryInterval)
+	if expires {
+		flags |= flagExpires
+		n += expiryPart
+	}
+	if retain {
+		flags |= flagRetain
+	}
+	h := b.slab.alloc(n)
+	if h == 0 {
+		return 0
+	}
+	o := b.slab.bytes(h)
+	o[0] = flags
+	put16(o[1:], uint16(len(topic)))
+	put16(o[3:], uint16(section))
+	at := fixedPart
+	if expires {
+		putEnd(o, since+time.Duration(p.MessageExpiryInterval)*time.Second)
+		at += expiryPart
+	}
+	at += copy(o[at:], topic)
+	at += len(packet.AppendForward(o[at:at:at+section], p))
+	copy(o[at:], payload)
+	return h
+}
+
+// putEnd says when a message that expires is worthless.
+func putEnd(o []byte, end time.Duration) {
+	for i := range expiryPart {
+		o[fixedPart+i] = byte(end >> (8 * i))
+	}
+}
+
+// view takes a message apart.
+func (b *Broker) view(h handle) view { return viewOf(b.slab.bytes(h)) }
+
+func viewOf(o []byte) (v view) {
+	v.qos, v.retain = mqtt.QoS(o[0]&flagQoS), o[0]&flagRetain != 0
+	topic, section := int(get16(o[1:])), int(get16(o[3:]))
+	rest := o[fixedPart:]
+	if o[0]&flagExpires != 0 {
+		v.expires = true
+		for i := range expiryPart {
+			v.end |= time.Duration(rest[i]) << (8 * i)
+		}
+		rest = rest[expiryPart:]
+	}
+	v.topic, rest = rest[:topic:topic], rest[topic:]
+	v.section, v.payload = rest[:section:section], rest[section:]
+	return v
+}
+
+// left is what remains of a Message Expiry Interval, in seconds; false is
+// nothing [MQTT-3.3.2-5] [MQTT-3.3.2-6, 5.0].
+func (v *view) left(now time.Duration) (uint32, bool) {
+	if !v.expires {
+		return 0, true
+	}
+	if now >= v.end {
+		return 0, false
+	}
+	return uint32((v.end - now + time.Second - 1) / time.Second), true
+}
+
+// sayWill publishes a session's will. Its age counts from now: until here its
+// end was a mere interval. There is nobody to hold back: a subscriber without
+// room misses it, and that is counted.
+func (b *Broker) sayWill(s *session) {
+	h := s.will
+	if h == 0 {
+		return
+	}
+	s.will = 0
+	v := b.view(h)
+	if !b.allowed(s, &v) {
+		b.slab.drop(h)
+		return
+	}
+	if v.expires {
+		putEnd(b.slab.bytes(h), b.now+v.end)
+	}
+	b.match(v.topic, noSession)
+	if v.retain {
+		b.retain(h)
+	}
+	b.route(h, v.qos, v.retain)
+	b.slab.drop(h)
+}
