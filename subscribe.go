@@ -112,27 +112,32 @@ func (c *conn) askSubscribe(spec *Subscription) *Refusal {
 // unsubscribe ends subscriptions and says for each whether there was one
 // [MQTT-3.10.4-5, 5.0] [MQTT-3.10.4-6, 5.0].
 func (c *conn) unsubscribe(p *packet.Unsubscribe) {
-	s := c.session
 	codes := make([]byte, 0, p.Filters.Len())
 	for filter := range p.Filters.All() {
-		code := mqtt.NoSubscriptionExisted
-		s.mu.Lock()
-		// [MQTT-3.10.4-1] character by character, $share and all.
-		sub := s.subs[string(filter)]
-		delete(s.subs, string(filter))
-		s.mu.Unlock()
-		switch {
-		case s.in.Holds(p.ID):
-			code = mqtt.PacketIdentifierInUse
-		case sub != nil:
-			c.b.uninstall(sub)
-			s.owe(sub, nil)
-			code = mqtt.Success
-		case topic.CheckFilter(filter) != nil:
-			code = mqtt.TopicFilterInvalid
-		}
-		codes = append(codes, byte(code))
+		codes = append(codes, byte(c.unsubscribeOne(p.ID, filter)))
 	}
 	ack := packet.Suback{Type: packet.UNSUBACK, ID: p.ID, Codes: codes}
 	c.send(func(w *link.Writer, out []byte) []byte { return w.Suback(out, &ack) })
+}
+
+// unsubscribeOne ends the subscription to one filter.
+func (c *conn) unsubscribeOne(id mqtt.PacketID, filter []byte) mqtt.ReasonCode {
+	s := c.session
+	if s.in.Holds(id) {
+		return mqtt.PacketIdentifierInUse
+	}
+	s.mu.Lock()
+	// [MQTT-3.10.4-1] character by character, $share and all.
+	sub := s.subs[string(filter)]
+	delete(s.subs, string(filter))
+	s.mu.Unlock()
+	switch {
+	case sub != nil:
+		c.b.uninstall(sub)
+		s.owe(sub, nil)
+		return mqtt.Success
+	case topic.CheckFilter(filter) != nil:
+		return mqtt.TopicFilterInvalid
+	}
+	return mqtt.NoSubscriptionExisted
 }

@@ -1,0 +1,49 @@
+package midge_test
+
+import (
+	"bytes"
+	"testing"
+	"testing/synctest"
+
+	"github.com/midgemq/midge"
+	"github.com/midgemq/midge/mqtt"
+	"github.com/midgemq/midge/packet"
+)
+
+// unsubscribe sends UNSUBSCRIBE and returns the codes of its UNSUBACK.
+func (p *peer) unsubscribe(id mqtt.PacketID, filter string) []byte {
+	p.t.Helper()
+	u := packet.Unsubscribe{ID: id, Filters: packet.TopicFilters(nil).Add(filter)}
+	p.write(u.Append(nil, p.v))
+	var k packet.Suback
+	if err := k.Decode(p.v, packet.UNSUBACK, p.want(packet.UNSUBACK)); err != nil {
+		p.t.Fatal(err)
+	}
+	return bytes.Clone(k.Codes)
+}
+
+// An UNSUBSCRIBE that is refused, since its identifier belongs to a QoS 2
+// exchange, changes nothing: the subscription stands, and can be ended.
+func TestUnsubscribeUnderAHeldIdentifier(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, midge.Config{})
+		p := w.connect("p")
+		p.subscribe("t", mqtt.AtMostOnce)
+		m := packet.Publish{Topic: []byte("x"), QoS: mqtt.ExactlyOnce, ID: 77}
+		p.write(m.Append(nil, p.v))
+		p.want(packet.PUBREC)
+		if got := p.unsubscribe(77, "t"); got[0] != byte(mqtt.PacketIdentifierInUse) {
+			t.Errorf("UNSUBACK % x under an identifier in use", got)
+		}
+		w.b.Publish(mqtt.Message{Topic: "t", Payload: []byte("still subscribed")})
+		p.wantPublish()
+		p.write((&packet.Ack{Type: packet.PUBREL, ID: 77}).Append(nil, p.v))
+		p.want(packet.PUBCOMP)
+		if got := p.unsubscribe(78, "t"); got[0] != byte(mqtt.Success) {
+			t.Errorf("UNSUBACK % x, the subscription is not found", got)
+		}
+		w.b.Publish(mqtt.Message{Topic: "t", Payload: []byte("not any more")})
+		p.write([]byte{0xC0, 0})
+		p.want(packet.PINGRESP)
+	})
+}
