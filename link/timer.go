@@ -57,7 +57,9 @@ func (t *Timer) Next() (time.Duration, bool) {
 	case t.waiting:
 		return t.mark + every/2, true // [X5-3.1.2.10-a] [X311-3.1.2.10-a]
 	default:
-		return t.said + every, true // [MQTT-3.1.2-23, 3.1.1] [MQTT-3.1.2-20, 5.0]
+		// [MQTT-3.1.2-23, 3.1.1] [MQTT-3.1.2-20, 5.0] A client that talks all
+		// the time finds out, too, when nobody listens any more.
+		return min(t.said, t.heard) + every, true
 	}
 }
 

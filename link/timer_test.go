@@ -38,6 +38,7 @@ func TestClientTimer(t *testing.T) {
 		t.Error("CONNACK is not waited for in vain for ever")
 	}
 	k.Open(0, 20)
+	k.Heard(10 * s)
 	k.Said(10 * s)
 	if k.Check(29*s) != link.Wait || k.Check(30*s) != link.Ping {
 		t.Error("PINGREQ is due when nothing was said for a keep alive")
@@ -49,5 +50,9 @@ func TestClientTimer(t *testing.T) {
 	k.Heard(35 * s)
 	if k.Check(49*s) != link.Wait || k.Check(50*s) != link.Ping {
 		t.Error("an answer ends the wait")
+	}
+	k.Said(54 * s)
+	if k.Check(55*s) != link.Ping {
+		t.Error("PINGREQ is due when nothing was heard for a keep alive, whatever was said")
 	}
 }

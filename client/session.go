@@ -1,0 +1,530 @@
+package client
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/midgemq/midge/flow"
+	"github.com/midgemq/midge/mqtt"
+	"github.com/midgemq/midge/packet"
+	"github.com/midgemq/midge/topic"
+)
+
+// A session is what outlives a connection: the windows of QoS 1 and 2, the
+// outbox, the subscriptions and their handlers. A Conn has one of its own, a
+// Client hands one from connection to connection. One lock guards it and the
+// sending half of the connection it is on.
+type session struct {
+	// Immutable.
+	set        *settings
+	store      Store // nil: memory is enough
+	events     *hub
+	lanes      []*lane
+	ctx        context.Context // the handlers'
+	cancel     context.CancelFunc
+	standalone bool       // it ends with its connection
+	lost       LostPolicy // what becomes of messages whose fate the server forgot
+
+	routes  atomic.Pointer[[]route]
+	replies atomic.Pointer[replies] // nil: this session makes no requests
+	busy    atomic.Int32            // calls under way that want answers read
+	count   counters
+	spare   sync.Pool // of *Pending
+
+	mu        sync.Mutex
+	conn      *Conn // nil while there is none
+	closed    error // for good
+	known     bool  // the server has had a session of ours, as far as we know
+	clientID  string
+	sending   flow.Outbound[exchange]
+	released  map[mqtt.PacketID]*Pending // exchanges that await PUBCOMP
+	receiving flow.Inbound
+	handling  map[mqtt.PacketID]struct{} // QoS 2 messages handlers have not returned from
+	era       uint32                     // counts the server's sessions
+	queue     fifo                       // QoS 1 and 2, not sent yet
+	queue0    fifo                       // QoS 0, waiting for a connection
+	messages  int                        // in the outbox, in flight or not
+	bytes     int
+	lastID    uint64
+	subs      map[string]*subscription
+	order     []string // of subs
+	lastSubID uint32
+	requests  []*request    // SUBSCRIBE and UNSUBSCRIBE without an answer, in order
+	changed   chan struct{} // closed when room or a connection may have come; nil: nobody waits
+	topic     []byte        // scratch
+	section   []byte        // scratch
+}
+
+// An exchange is what a packet identifier stands for: one of the two.
+type exchange struct {
+	p *Pending
+	r *request
+}
+
+type slot = flow.Slot[exchange]
+
+// counters are Stats as they grow.
+type counters struct {
+	sent, received, dropped, unmatched, connects atomic.Uint64
+}
+
+// requestRoom is how many SUBSCRIBE and UNSUBSCRIBE may be open beside a full
+// window of messages.
+const requestRoom = 32
+
+func newSession(set *settings, store Store) (*session, error) {
+	s := &session{
+		set: set, store: store, events: newHub(), clientID: set.ClientID,
+		released: map[mqtt.PacketID]*Pending{}, handling: map[mqtt.PacketID]struct{}{},
+		subs: map[string]*subscription{},
+	}
+	s.routes.Store(&[]route{})
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.sending.Init(min(set.MaxInflight+requestRoom, mqtt.MaxPacketID), nil)
+	if store != nil {
+		if err := s.load(); err != nil {
+			return nil, err
+		}
+	}
+	for range set.Concurrency {
+		s.lanes = append(s.lanes, newLane(s))
+	}
+	return s, nil
+}
+
+// enter counts a call that blocks until something has been read, so that the
+// reader does not wait for the handlers meanwhile; leave ends it.
+func (s *session) enter() {
+	s.busy.Add(1)
+	for _, l := range s.lanes {
+		l.nudge()
+	}
+}
+
+func (s *session) leave() { s.busy.Add(-1) }
+
+// waitLocked gives the lock back until something has changed or ctx ends.
+func (s *session) waitLocked(ctx context.Context) error {
+	if s.changed == nil {
+		s.changed = make(chan struct{})
+	}
+	changed := s.changed
+	s.mu.Unlock()
+	s.enter()
+	defer s.mu.Lock()
+	defer s.leave()
+	select {
+	case <-changed:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+func (s *session) changedLocked() {
+	if s.changed != nil {
+		close(s.changed)
+		s.changed = nil
+	}
+}
+
+// attachLocked puts the session on a connection that has been let in.
+func (s *session) attachLocked(c *Conn) {
+	if !c.info.SessionPresent {
+		s.forgetLocked()
+	}
+	s.known = true
+	s.conn = c
+	s.clientID = c.info.ClientID
+	// [MQTT-3.3.4-7, 5.0]
+	s.sending.Resume(min(c.info.Limits.ReceiveMaximum, uint16(s.set.MaxInflight)))
+	announced := s.set.limits.ReceiveMaximum
+	if c.version != mqtt.V5 {
+		announced = 65535 // an older server was told nothing
+	}
+	s.receiving.Resume(announced)
+	s.renewLocked()
+	s.pumpLocked()
+	s.changedLocked()
+}
+
+// forgetLocked takes note that the server has no session of ours (any more)
+// [MQTT-3.2.2-5, 5.0]. What it had not acknowledged is sent as new, or given
+// up, as LostPolicy says; a QoS 2 message it had taken over is done.
+func (s *session) forgetLocked() {
+	s.era++
+	var again []*Pending
+	for slot := range s.sending.All {
+		switch slot.Stage {
+		case flow.AwaitPuback, flow.AwaitPubrec:
+			again = append(again, slot.Value.p)
+		}
+	}
+	s.sending.Reset()
+	for id, p := range s.released {
+		delete(s.released, id)
+		s.finishLocked(p, Result{}, nil)
+	}
+	for id := range s.receiving.Held {
+		s.persistLocked(Op{Key: heldKey(id), Delete: true})
+	}
+	s.receiving.Reset()
+	clear(s.handling)
+	kept := again[:0]
+	for _, p := range again {
+		s.persistLocked(Op{Key: windowKey(p.id), Delete: true})
+		if s.lost == FailLost {
+			s.finishLocked(p, Result{}, ErrSessionLost)
+			continue
+		}
+		p.stage = Waiting
+		kept = append(kept, p)
+	}
+	s.queue.prepend(kept)
+	for _, sub := range s.subs {
+		sub.made = false
+	}
+}
+
+// detach takes the session off a connection that has ended.
+func (s *session) detach(c *Conn, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.conn != c {
+		return
+	}
+	s.conn = nil
+	for _, r := range s.requests {
+		r.sent = false
+	}
+	if s.standalone {
+		s.closeLocked(err)
+	}
+	s.changedLocked()
+}
+
+// close ends the session for this program. Outcomes not known yet are err;
+// what the store holds stays there.
+func (s *session) close(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closeLocked(err)
+}
+
+func (s *session) closeLocked(err error) {
+	if s.closed != nil {
+		return
+	}
+	s.closed = err
+	s.cancel()
+	for slot := range s.sending.All {
+		if p := slot.Value.p; p != nil {
+			p.completeLocked(Result{}, err)
+		}
+	}
+	for _, p := range s.released {
+		p.completeLocked(Result{}, err)
+	}
+	for _, q := range []*fifo{&s.queue, &s.queue0} {
+		q.each(func(p *Pending) { p.completeLocked(Result{}, err) })
+	}
+	for _, r := range s.requests {
+		r.end(err)
+	}
+	s.requests = nil
+	s.changedLocked()
+	for _, l := range s.lanes {
+		l.close()
+	}
+}
+
+// handlersDone waits for the handlers that are running, after close.
+func (s *session) handlersDone() {
+	for _, l := range s.lanes {
+		<-l.done
+	}
+}
+
+// pumpLocked sends what the server takes now: first what an earlier
+// connection left open, in its order, then the queue [MQTT-4.6.0-1].
+func (s *session) pumpLocked() {
+	c := s.conn
+	if c == nil || c.ending {
+		return
+	}
+	now := time.Now().UnixNano()
+	for len(c.out) < outMax {
+		if s.sending.Pending() {
+			slot := s.sending.Resend()
+			if slot == nil {
+				break
+			}
+			c.resendLocked(slot, now)
+		} else if !s.sendNextLocked(c, now) {
+			break
+		}
+	}
+	for len(c.out) < outMax {
+		p := s.queue0.peek()
+		if p == nil {
+			break
+		}
+		s.queue0.pop()
+		s.sendQoS0Locked(c, p, now)
+	}
+	c.wakeWriter()
+}
+
+// sendNextLocked sends the queue's first message if there is one and room for it.
+func (s *session) sendNextLocked(c *Conn, now int64) bool {
+	if !s.sending.Ready() {
+		return false
+	}
+	p := s.queue.peek()
+	if p == nil {
+		return false
+	}
+	s.queue.pop()
+	f := p.record.forward(now)
+	switch err := c.allowsLocked(&f); {
+	case p.record.late(now):
+		s.finishLocked(p, Result{}, ErrExpired)
+		return true
+	case err != nil:
+		s.finishLocked(p, Result{}, err)
+		return true
+	}
+	f.ID = s.sending.Publish(f.QoS, exchange{p: p})
+	stage := flow.AwaitPuback
+	if f.QoS == mqtt.ExactlyOnce {
+		stage = flow.AwaitPubrec
+	}
+	if s.store != nil {
+		s.persistLocked(Op{Key: windowKey(p.id), Value: windowValue(f.ID, stage)})
+	}
+	p.stage = InFlight
+	if p.timer != nil {
+		p.timer.Stop()
+		p.timer = nil
+	}
+	c.appendPublishLocked(&f)
+	return true
+}
+
+func (s *session) sendQoS0Locked(c *Conn, p *Pending, now int64) {
+	f := p.record.forward(now)
+	err := c.allowsLocked(&f)
+	switch {
+	case p.record.late(now):
+		err = ErrExpired
+	case err == nil:
+		c.appendPublishLocked(&f)
+	}
+	s.finishLocked(p, Result{}, err)
+}
+
+// finishLocked ends a message's stay in the outbox.
+func (s *session) finishLocked(p *Pending, r Result, err error) {
+	if p.stage == Done {
+		return
+	}
+	s.messages--
+	s.bytes -= len(p.record)
+	if s.store != nil && p.qos > mqtt.AtMostOnce {
+		s.persistLocked(Op{Key: messageKey(p.id), Delete: true}, Op{Key: windowKey(p.id), Delete: true})
+	}
+	p.completeLocked(r, err)
+	s.changedLocked()
+}
+
+// persistLocked tells the store. A store that fails ends the client: its
+// promises would not be kept.
+func (s *session) persistLocked(ops ...Op) {
+	if s.store == nil || s.closed != nil {
+		return
+	}
+	if err := s.store.Apply(ops); err != nil {
+		s.failLocked(fmt.Errorf("%w: %w", ErrStore, err))
+	}
+}
+
+func (s *session) failLocked(err error) {
+	if c := s.conn; c != nil {
+		c.endLocked(err, mqtt.UnspecifiedError)
+	}
+	s.closeLocked(err)
+}
+
+// acked takes PUBACK, PUBREC and PUBCOMP.
+func (s *session) acked(c *Conn, a *packet.Ack) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch a.Type {
+	case packet.PUBACK:
+		if x, ok := s.sending.Puback(a.ID); ok {
+			s.settleLocked(x.p, a)
+		}
+	case packet.PUBREC:
+		s.pubrecLocked(c, a)
+	case packet.PUBCOMP:
+		if _, ok := s.sending.Pubcomp(a.ID); ok {
+			p := s.released[a.ID]
+			delete(s.released, a.ID)
+			if a.Code == mqtt.PacketIdentifierNotFound {
+				a.Code = mqtt.Success // the server had taken it over: that is what counts
+			}
+			s.settleLocked(p, a)
+		}
+	}
+	s.pumpLocked()
+}
+
+func (s *session) pubrecLocked(c *Conn, a *packet.Ack) {
+	x, ok := s.sending.Pubrec(a.ID, a.Code)
+	switch {
+	case !ok:
+		// [MQTT-4.3.3-4, 5.0]
+		if !a.Code.Failed() {
+			c.out = c.w.Ack(c.out, packet.PUBREL, a.ID, mqtt.PacketIdentifierNotFound)
+		}
+		return
+	case a.Code.Failed():
+		if x.p == nil {
+			x.p = s.released[a.ID]
+			delete(s.released, a.ID)
+		}
+		s.settleLocked(x.p, a) // [MQTT-4.3.3-4, 5.0] no PUBREL answers a failure
+		return
+	}
+	if p := x.p; p != nil {
+		s.released[a.ID] = p
+		s.bytes -= len(p.record)
+		p.stage, p.record = Released, nil
+		if s.store != nil {
+			s.persistLocked(Op{Key: messageKey(p.id), Delete: true},
+				Op{Key: windowKey(p.id), Value: windowValue(a.ID, flow.AwaitPubcomp)})
+		}
+	}
+	// [MQTT-4.6.0-4] PUBRELs leave in the order the PUBRECs came.
+	c.out = c.w.Ack(c.out, packet.PUBREL, a.ID, mqtt.Success)
+}
+
+func (s *session) settleLocked(p *Pending, a *packet.Ack) {
+	if p == nil {
+		return
+	}
+	r := Result{Code: a.Code}
+	if a.Properties != nil && (len(a.Properties.ReasonString) > 0 || len(a.Properties.Users) > 0) {
+		r.Reason, r.User = string(a.Properties.ReasonString), users(a.Properties)
+	}
+	var err error
+	if r.Code.Failed() {
+		err = &ReasonError{Packet: a.Type, Code: r.Code, Reason: r.Reason, User: r.User}
+	}
+	s.finishLocked(p, r, err)
+}
+
+// arrives takes the identifier of a QoS 1 or 2 message. deliver is false for
+// one that is here already.
+func (s *session) arrives(c *Conn, p *packet.Publish) (deliver bool, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch s.receiving.Publish(p.QoS, p.ID) {
+	case flow.Excess:
+		return false, &packet.Error{Code: mqtt.ReceiveMaximumExceeded, Text: "more messages at once than the Receive Maximum"}
+	case flow.Clash:
+		return false, &packet.Error{Code: mqtt.ProtocolError, Text: "QoS 1 message under the identifier of an open QoS 2 exchange"}
+	case flow.Duplicate:
+		if _, still := s.handling[p.ID]; !still {
+			s.receiving.Ack(p.ID, mqtt.Success)
+			s.receiptsLocked(c)
+		}
+		return false, nil
+	}
+	if p.QoS == mqtt.ExactlyOnce {
+		s.handling[p.ID] = struct{}{}
+	}
+	return true, nil
+}
+
+// acknowledge marks a message as dealt with. A QoS 1 message belongs to its
+// connection; one of QoS 2 to the session, whatever connection it is on now.
+func (s *session) acknowledge(m *Message, code mqtt.ReasonCode) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed != nil {
+		return ErrStaleAck
+	}
+	if m.QoS == mqtt.ExactlyOnce {
+		if m.era != s.era {
+			return ErrStaleAck
+		}
+		if _, open := s.handling[m.id]; !open {
+			return nil
+		}
+		delete(s.handling, m.id)
+		if s.store != nil && !code.Failed() {
+			s.persistLocked(Op{Key: heldKey(m.id)})
+		}
+	} else if m.from != s.conn {
+		return ErrStaleAck
+	}
+	s.receiving.Ack(m.id, code)
+	if s.conn != nil {
+		s.receiptsLocked(s.conn)
+	}
+	return nil
+}
+
+// receiptsLocked sends the acknowledgements that are due, in order of arrival
+// [MQTT-4.6.0-2] [MQTT-4.6.0-3].
+func (s *session) receiptsLocked(c *Conn) {
+	for {
+		r, ok := s.receiving.Next()
+		if !ok {
+			break
+		}
+		t := packet.PUBACK
+		if r.QoS == mqtt.ExactlyOnce {
+			t = packet.PUBREC
+		}
+		c.out = c.w.Ack(c.out, t, r.ID, r.Code)
+	}
+	c.wakeWriter()
+}
+
+// pubrel ends a QoS 2 exchange the server began.
+func (s *session) pubrel(c *Conn, id mqtt.PacketID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	code := mqtt.PacketIdentifierNotFound
+	if s.receiving.Pubrel(id) {
+		code = mqtt.Success
+		delete(s.handling, id)
+		if s.store != nil {
+			s.persistLocked(Op{Key: heldKey(id), Delete: true})
+		}
+	}
+	c.out = c.w.Ack(c.out, packet.PUBCOMP, id, code)
+	c.wakeWriter()
+}
+
+// unhold forgets a QoS 2 message that was never complete.
+func (s *session) unhold(id mqtt.PacketID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.handling, id)
+	s.receiving.Pubrel(id)
+}
+
+// handleFilter is Handle.
+func (s *session) handleFilter(filter string, h Handler) error {
+	if err := topic.CheckFilter(filter); err != nil {
+		return fmt.Errorf("client: filter %q: %w", filter, err)
+	}
+	s.route(filter, 0, "", h)
+	return nil
+}
