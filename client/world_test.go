@@ -20,6 +20,9 @@ import (
 
 const s = time.Second
 
+// patience is how long a packet may take to come, in fake time.
+const patience = 10 * time.Minute
+
 // A server is made of packets: tests say what it answers, and when.
 type server struct {
 	t  *testing.T
@@ -95,7 +98,7 @@ func (p *peer) write(b []byte) {
 }
 
 // next returns the next packet, or an error once the connection has ended.
-func (p *peer) next(patience time.Duration) (packet.Header, []byte, error) {
+func (p *peer) next(d time.Duration) (packet.Header, []byte, error) {
 	for {
 		h, err := packet.ReadHeader(p.in)
 		if err == nil && len(p.in) >= h.Size+h.Len {
@@ -107,7 +110,7 @@ func (p *peer) next(patience time.Duration) (packet.Header, []byte, error) {
 			return h, nil, err
 		}
 		buf := make([]byte, 64<<10)
-		p.nc.SetReadDeadline(time.Now().Add(patience))
+		p.nc.SetReadDeadline(time.Now().Add(d))
 		n, err := p.nc.Read(buf)
 		p.in = append(p.in, buf[:n]...)
 		if n == 0 && err != nil {
@@ -118,7 +121,7 @@ func (p *peer) next(patience time.Duration) (packet.Header, []byte, error) {
 
 func (p *peer) want(t packet.Type) []byte {
 	p.t.Helper()
-	h, body, err := p.next(10 * s)
+	h, body, err := p.next(patience)
 	if err != nil {
 		p.t.Fatalf("want %v: %v", t, err)
 	}
@@ -142,7 +145,7 @@ func (p *peer) wantIdle(d time.Duration) {
 
 func (p *peer) wantPublish() packet.Publish {
 	p.t.Helper()
-	h, body, err := p.next(10 * s)
+	h, body, err := p.next(patience)
 	if err != nil || h.Type != packet.PUBLISH {
 		p.t.Fatalf("want PUBLISH, got %v, %v", h.Type, err)
 	}
@@ -184,7 +187,7 @@ func (p *peer) wantEnd(code mqtt.ReasonCode) packet.Disconnect {
 
 func (p *peer) wantGone() {
 	p.t.Helper()
-	if h, body, err := p.next(10 * s); err == nil {
+	if h, body, err := p.next(patience); err == nil {
 		p.t.Fatalf("want the end, got %v % x", h.Type, body)
 	} else if timeout := (interface{ Timeout() bool })(nil); errors.As(err, &timeout) {
 		p.t.Fatal("want the end, the connection stays")
@@ -327,7 +330,7 @@ type world struct {
 func newWorld(t *testing.T, cfg midge.Config) *world {
 	t.Helper()
 	cfg.Listeners = []midge.Listener{}
-	cfg.Logger = slog.New(slog.DiscardHandler)
+	cfg.Logger = quiet()
 	b, err := midge.New(cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -365,3 +368,5 @@ func (w *world) client(cfg client.Config) *client.Client {
 func message(topic, payload string, q mqtt.QoS) mqtt.Message {
 	return mqtt.Message{Topic: topic, Payload: []byte(payload), QoS: q}
 }
+
+func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
