@@ -216,8 +216,8 @@ func encodeWill(w *Will) packet.Will {
 	p := packet.Will{
 		Topic: []byte(w.Topic), Payload: w.Payload, QoS: w.QoS, Retain: w.Retain,
 		Properties: &packet.Properties{
-			WillDelayInterval: uint32(w.Delay / time.Second), ContentType: []byte(w.ContentType),
-			ResponseTopic: []byte(w.ResponseTopic), CorrelationData: w.CorrelationData, Users: encodeUsers(w.User),
+			WillDelayInterval: uint32(w.Delay / time.Second), ContentType: field(w.ContentType),
+			ResponseTopic: field(w.ResponseTopic), CorrelationData: w.CorrelationData, Users: encodeUsers(w.User),
 		},
 	}
 	q := p.Properties
@@ -229,6 +229,14 @@ func encodeWill(w *Will) packet.Will {
 		q.Present = q.Present.With(packet.PropMessageExpiryInterval)
 	}
 	return p
+}
+
+// field is s as a property, nil for one that is absent.
+func field(s string) []byte {
+	if s == "" {
+		return nil
+	}
+	return []byte(s)
 }
 
 // connack takes the server's answer.
