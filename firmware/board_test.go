@@ -65,7 +65,6 @@ func build(t *testing.T, target, dir string, flags ...string) string {
 
 // A board is a machine that QEMU emulates.
 type board struct {
-	t    *testing.T
 	addr string // where its MQTT port is on this host
 
 	mu    sync.Mutex
@@ -78,7 +77,7 @@ type board struct {
 func boot(t *testing.T, image, guest string, flags ...string) *board {
 	t.Helper()
 	qemu := program(t, "qemu-system-arm", "qemu-system-arm")
-	b := &board{t: t, addr: freeAddr(t), news: make(chan struct{})}
+	b := &board{addr: freeAddr(t), news: make(chan struct{})}
 	ctx, cancel := context.WithTimeout(context.Background(), lifetime)
 	cmd := exec.CommandContext(ctx, qemu, append([]string{
 		"-machine", "lm3s6965evb", "-semihosting", "-nographic", "-monitor", "none", "-serial", "stdio",
@@ -141,8 +140,8 @@ func (b *board) mark() int {
 }
 
 // wait returns the first line from on that is wanted, as a report.
-func (b *board) wait(from int, what string, want func(report) bool) report {
-	b.t.Helper()
+func (b *board) wait(t *testing.T, from int, what string, want func(report) bool) report {
+	t.Helper()
 	timeout := time.NewTimer(patience)
 	defer timeout.Stop()
 	for {
@@ -156,26 +155,26 @@ func (b *board) wait(from int, what string, want func(report) bool) report {
 		news, over := b.news, b.over
 		b.mu.Unlock()
 		if over {
-			b.t.Fatalf("the machine ended before: %s", what)
+			t.Fatalf("the machine ended before: %s", what)
 		}
 		select {
 		case <-news:
 		case <-timeout.C:
-			b.t.Fatalf("not within %v: %s", patience, what)
+			t.Fatalf("not within %v: %s", patience, what)
 		}
 	}
 }
 
 // status waits for the next status line that is wanted.
-func (b *board) status(what string, want func(report) bool) report {
-	b.t.Helper()
-	return b.wait(b.mark(), what, func(r report) bool { return r.kind == "status" && want(r) })
+func (b *board) status(t *testing.T, what string, want func(report) bool) report {
+	t.Helper()
+	return b.wait(t, b.mark(), what, func(r report) bool { return r.kind == "status" && want(r) })
 }
 
 // clients waits until the board says that n are connected.
-func (b *board) clients(n int) report {
-	b.t.Helper()
-	return b.status(fmt.Sprintf("%d clients", n), func(r report) bool { return r.n["clients"] == n })
+func (b *board) clients(t *testing.T, n int) report {
+	t.Helper()
+	return b.status(t, fmt.Sprintf("%d clients", n), func(r report) bool { return r.n["clients"] == n })
 }
 
 // A report is a line of the console: a kind, and numbers by name.

@@ -27,10 +27,10 @@ const (
 // are in the log.
 func TestBoard(t *testing.T) {
 	b := boot(t, build(t, "lm3s6965", "./lm3s6965"), slirp)
-	bill := b.wait(0, "memory", func(r report) bool { return r.kind == "memory" })
-	b.wait(0, "an address from DHCP", listens(slirp))
+	bill := b.wait(t, 0, "memory", func(r report) bool { return r.kind == "memory" })
+	b.wait(t, 0, "an address from DHCP", listens(slirp))
 	// From here on nothing is allocated. DHCP was, just now.
-	start := b.clients(0)
+	start := b.clients(t, 0)
 
 	t.Run("Eight", func(t *testing.T) { testEight(t, b) })
 	t.Run("Sequence", func(t *testing.T) { testSequence(t, b) })
@@ -38,7 +38,7 @@ func TestBoard(t *testing.T) {
 	t.Run("KeepAlive", func(t *testing.T) { testKeepAlive(t, b) })
 	t.Run("Churn", func(t *testing.T) { testChurn(t, b) })
 
-	end := b.clients(0)
+	end := b.clients(t, 0)
 	if start.n["mallocs"] != end.n["mallocs"] || start.n["heap"] != end.n["heap"] {
 		t.Errorf("allocated while serving:\n%s\n%s", start.rest, end.rest)
 	}
@@ -61,7 +61,7 @@ func listens(addr string) func(report) bool {
 // TestStaticAddress boots with an address that was built in.
 func TestStaticAddress(t *testing.T) {
 	b := boot(t, build(t, "lm3s6965", "./lm3s6965", "-ldflags=-X main.addr="+static), static)
-	b.wait(0, "the static address", listens(static))
+	b.wait(t, 0, "the static address", listens(static))
 	join(t, b.addr, "one", 4)
 }
 
@@ -135,11 +135,11 @@ func testEight(t *testing.T, b *board) {
 		for qos := range 3 {
 			out, end := mosquitto(t, b, "mosquitto_sub", "-V", version, "-q", fmt.Sprint(qos), "-t", "house/+/temp", "-t", "wills/#", "-C", "5", "-F", "%t %q %p")
 			subs = append(subs, subscriber{out, end, qos})
-			b.clients(len(subs)) // bursts through the forwarded port stall
+			b.clients(t, len(subs)) // bursts through the forwarded port stall
 		}
 	}
-	_, doomed := mosquitto(t, b, "mosquitto_sub", "-V", "mqttv5", "-t", "none", "-W", "1", "--will-topic", "wills/doomed", "--will-payload", "gone", "--will-qos", "2", "-k", "5")
-	b.clients(7)
+	_, doomed := mosquitto(t, b, "mosquitto_sub", "-V", "mqttv5", "-t", "none", "-W", "3", "--will-topic", "wills/doomed", "--will-payload", "gone", "--will-qos", "2", "-k", "5")
+	b.clients(t, 7)
 	for qos := range 3 {
 		publishWith(t, b, "-t", fmt.Sprintf("house/%d/temp", qos), "-m", fmt.Sprint(20+qos), "-q", fmt.Sprint(qos), "-r")
 	}
@@ -166,7 +166,7 @@ func testEight(t *testing.T, b *board) {
 		}
 		publishWith(t, b, "-t", topic, "-n", "-r")
 	}
-	b.clients(0)
+	b.clients(t, 0)
 }
 
 // testSequence sends 100,000 numbered messages through the board, between four
@@ -207,7 +207,7 @@ func testSequence(t *testing.T, b *board) {
 
 // testNinth has a client too many refused, and let in when there is room.
 func testNinth(t *testing.T, b *board) {
-	b.clients(0)
+	b.clients(t, 0)
 	var in []*client
 	for i := range plan.Clients {
 		in = append(in, join(t, b.addr, fmt.Sprint("client", i), 4))
@@ -227,12 +227,12 @@ func testNinth(t *testing.T, b *board) {
 	in[0].closed(t)
 	in[0] = again
 	in[1].Close()
-	b.clients(plan.Clients - 1)
+	b.clients(t, plan.Clients-1)
 	in[1] = join(t, b.addr, "ninth", 4)
 	for _, c := range in {
 		c.Close()
 	}
-	b.clients(0)
+	b.clients(t, 0)
 }
 
 // testKeepAlive has a client fall silent: its place is free after one and a
@@ -244,7 +244,7 @@ func testKeepAlive(t *testing.T, b *board) {
 	if code != 0 {
 		t.Fatalf("CONNACK %#x", code)
 	}
-	b.clients(2)
+	b.clients(t, 2)
 	began := time.Now()
 	head, body, err := heir.next()
 	if err != nil || head != publish || !bytes.HasSuffix(body, []byte("gone")) {
@@ -254,9 +254,9 @@ func testKeepAlive(t *testing.T, b *board) {
 		t.Errorf("the will came after %v, want 3 s", after)
 	}
 	silent.closed(t)
-	b.clients(1)
+	b.clients(t, 1)
 	heir.Close()
-	b.clients(0)
+	b.clients(t, 0)
 }
 
 // testChurn has clients come and go, some of them rudely.
@@ -271,5 +271,5 @@ func testChurn(t *testing.T, b *board) {
 		}
 		c.Close()
 	}
-	b.clients(0)
+	b.clients(t, 0)
 }

@@ -34,6 +34,11 @@ type conn struct {
 	since time.Duration // in this phase
 	again time.Duration // when the SYN-ACK is due again
 	start int           // of the unread bytes in in
+
+	acked  tcp.Value // what we acknowledged last
+	probed bool      // the peer asks whether we are there, or have room again
+	seq    tcp.Value // to answer it with
+
 	in    [plan.In]byte
 	out   [plan.Out]byte
 }

@@ -3,6 +3,8 @@ package server
 import (
 	"bytes"
 	"encoding/binary"
+	"math/rand/v2"
+	"net"
 	"testing"
 	"time"
 
@@ -17,13 +19,17 @@ type network struct {
 	s     *Server
 	now   time.Duration
 	hosts []*host
+	// lose says which segments get lost; nil: none.
+	lose func() bool
 }
 
 // A host is one TCP connection of its own address.
 type host struct {
 	h    tcp.Handler
+	loss tcp.RTO
 	addr [4]byte
 	got  []byte
+	last [header]byte // of the last segment sent
 }
 
 func newNetwork(t *testing.T) *network {
@@ -44,6 +50,7 @@ func (n *network) dial() *host {
 	n.t.Helper()
 	h := &host{addr: [4]byte{10, 0, 0, byte(len(n.hosts) + 1)}}
 	n.hosts = append(n.hosts, h)
+	h.h.SetLossRecovery(&h.loss, func() int64 { return int64(n.now) })
 	err := h.h.SetBuffers(make([]byte, 1024), make([]byte, 1024), 8)
 	if err == nil {
 		err = h.h.OpenActive(40000, plan.Port, 7)
@@ -67,23 +74,35 @@ func (n *network) syn(h *host) {
 // settle passes segments on until nobody has one.
 func (n *network) settle() {
 	n.t.Helper()
-	var p [1600]byte
+	p := [1600]byte{0x45} // what lneto looks at of the IPv4 header
 	for busy := true; busy; {
 		busy = false
 		for _, h := range n.hosts {
 			copy(p[12:], h.addr[:])
 			if k, _ := h.h.Send(p[20:]); k > 0 {
 				busy = true
+				copy(h.last[:], p[20:])
+				if n.lost() {
+					continue
+				}
 				_ = n.s.Demux(p[:20+k], 20) // an error is a segment dropped
 				n.s.Step(n.now)
 			}
 		}
 		for k, _ := n.s.Encapsulate(p[:], 0, 20); k > 0; k, _ = n.s.Encapsulate(p[:], 0, 20) {
 			busy = true
-			n.deliver(p[:20+k])
+			if !n.lost() {
+				n.deliver(p[:20+k])
+			}
 		}
 		n.s.Step(n.now)
 	}
+}
+
+// lost takes a segment's time, and says whether it gets there.
+func (n *network) lost() bool {
+	n.now += time.Millisecond
+	return n.lose != nil && n.lose()
 }
 
 func (n *network) deliver(p []byte) {
@@ -91,7 +110,9 @@ func (n *network) deliver(p []byte) {
 		if h.addr != [4]byte(p[16:20]) {
 			continue
 		}
-		_ = h.h.Recv(p[20:]) // closed by a reset is what some tests are after
+		if err := h.h.Recv(p[20:]); err == net.ErrClosed {
+			h.h.Abort() // else it would dial again
+		}
 		for h.h.BufferedInput() > 0 {
 			var buf [300]byte
 			k, _ := h.h.Read(buf[:])
@@ -157,6 +178,38 @@ func TestReadInPlace(t *testing.T) {
 	}
 }
 
+// TestLoss loses a seventeenth of the segments of either direction: TCP makes up
+// for it.
+func TestLoss(t *testing.T) {
+	n := newNetwork(t)
+	sub, pub := n.dial(), n.dial()
+	n.settle()
+	n.write(sub, append(hello('s'), frame(0x82, 0, 1, 0, 1, '#', 0)...))
+	n.write(pub, hello('p'))
+	dice := rand.New(rand.NewPCG(1, 2))
+	n.lose = func() bool { return dice.IntN(17) == 0 }
+	want := append(frame(0x20, 0, 0), frame(0x90, 0, 1, 0)...)
+	for i := range 200 {
+		p := frame(0x30, append([]byte{0, 1, 't', byte(i)}, make([]byte, i)...)...)
+		want = append(want, p...)
+		if _, err := pub.h.Write(p); err != nil {
+			t.Fatal(err)
+		}
+		for range 1000 {
+			n.settle()
+			if len(sub.got) >= len(want) {
+				break
+			}
+			n.now += 100 * time.Millisecond
+			n.s.Step(n.now)
+		}
+	}
+	if !bytes.Equal(sub.got, want) {
+		t.Errorf("%d bytes came out, %d went in", len(sub.got), len(want))
+	}
+	t.Log("took", n.now)
+}
+
 // TestHandshakes has hosts that never finish theirs: they make room for a
 // newcomer, and are forgotten in time.
 func TestHandshakes(t *testing.T) {
@@ -219,7 +272,8 @@ func TestGoodbye(t *testing.T) {
 	n := newNetwork(t)
 	polite, rude, gone := n.dial(), n.dial(), n.dial()
 	n.settle()
-	n.write(polite, append(hello('p'), frame(0xe0)...))
+	n.write(polite, hello('p'))
+	n.write(polite, frame(0xe0))
 	n.write(rude, frame(0xf0)) // not a way to begin
 	n.write(gone, hello('g'))
 	if err := gone.h.Close(); err != nil {
@@ -252,5 +306,41 @@ func TestStray(t *testing.T) {
 	n.settle()
 	if st := h.h.State(); st != tcp.StateClosed {
 		t.Errorf("the host is %v, want closed", st)
+	}
+}
+
+// TestProbe asks an idle connection whether it is there, in the way that a
+// keep-alive and a host that waits for room do.
+func TestProbe(t *testing.T) {
+	n := newNetwork(t)
+	h := n.dial()
+	n.settle()
+	p := [1600]byte{0x45}
+	copy(p[12:], h.addr[:])
+	copy(p[20:], h.last[:])
+	probe, err := tcp.NewFrame(p[20:40])
+	if err != nil {
+		t.Fatal(err)
+	}
+	seq, ack := probe.Seq(), probe.Ack()
+	probe.SetSeq(seq - 1)
+	for range 20 { // as often as it likes
+		if err := n.s.Demux(p[:40], 20); err != nil {
+			t.Fatal(err)
+		}
+		out := [1600]byte{0x45}
+		if k, _ := n.s.Encapsulate(out[:], 0, 20); k != header {
+			t.Fatalf("an answer of %d bytes", k)
+		}
+		f, err := tcp.NewFrame(out[20:40])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, flags := f.OffsetAndFlags(); flags != tcp.FlagACK || f.Seq() != ack || f.Ack() != seq || f.WindowSize() != plan.In {
+			t.Fatalf("flags %v seq %d ack %d window %d", flags, f.Seq(), f.Ack(), f.WindowSize())
+		}
+		if k, _ := n.s.Encapsulate(out[:], 0, 20); k != 0 {
+			t.Fatal("and another one")
+		}
 	}
 }

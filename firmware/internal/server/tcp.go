@@ -41,8 +41,31 @@ func (s *Server) Demux(packet []byte, off int) error {
 		s.drop(c)
 		return nil // ErrClosed would take the server off the stack
 	}
+	if err == nil && c.probe(f) {
+		c.probed, c.seq = true, f.Ack()
+	}
 	return err
 }
+
+// probe reports whether a segment wants nothing but an answer: TCP's keep-alive
+// and its question for a window that was closed look the same. lneto takes such
+// a segment and stays silent.
+func (c *conn) probe(f tcp.Frame) bool {
+	_, flags := f.OffsetAndFlags()
+	return c.phase == open && flags == tcp.FlagACK && f.Seq() == c.acked-1 && len(f.Payload()) == 0
+}
+
+// answer writes the acknowledgement that a probe asks for.
+func (c *conn) answer(f tcp.Frame) int {
+	c.probed = false
+	f.SetSourcePort(plan.Port)
+	f.SetDestinationPort(c.h.RemotePort())
+	f.SetSegment(tcp.Segment{SEQ: c.seq, ACK: c.acked, WND: tcp.Size(c.h.FreeInput()), Flags: tcp.FlagACK}, header/4)
+	f.SetUrgentPtr(0)
+	return header
+}
+
+const header = 20 // bytes of TCP's header, without options
 
 // find returns the connection with the peer.
 func (s *Server) find(addr [4]byte, port uint16) *conn {
@@ -111,7 +134,13 @@ func (s *Server) Encapsulate(packet []byte, ip, off int) (int, error) {
 		if c.phase == free {
 			continue
 		}
+		f, _ := tcp.NewFrame(packet[off:]) // there is room for a whole segment
 		n, err := c.h.Send(packet[off:])
+		if n > 0 {
+			c.acked, c.probed = f.Ack(), false
+		} else if c.probed {
+			n, err = c.answer(f), nil
+		}
 		if err == net.ErrClosed || err == io.EOF {
 			s.drop(c)
 			continue
