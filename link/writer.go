@@ -49,11 +49,17 @@ func (w *Writer) Answer(level mqtt.Version, maxPacket uint32) {
 	}
 }
 
-// Open moves on to the session.
-func (w *Writer) Open() { w.phase = open }
+// Open moves on to the session, unless the Writer is closed.
+func (w *Writer) Open() {
+	if w.phase != closed {
+		w.phase = open
+	}
+}
 
 // Closed reports whether DISCONNECT or a refusal has been written: nothing
-// may follow [MQTT-3.14.4-1].
+// may follow [MQTT-3.14.4-1]. Any method that appends an answer may close the
+// Writer: one the peer takes no room for ends the connection, since to leave
+// it out would leave the peer waiting.
 func (w *Writer) Closed() bool { return w.phase == closed }
 
 // Version returns the version in force.
@@ -66,8 +72,10 @@ func (w *Writer) Peer() *mqtt.Limits { return &w.peer }
 func (w *Writer) Fits(size int) bool { return uint64(size) <= uint64(w.peer.MaxPacketSize) }
 
 // Connack appends a CONNACK. One that refuses closes the Writer
-// [MQTT-3.2.2-5, 3.1.1] [MQTT-3.2.2-7, 5.0].
+// [MQTT-3.2.2-5, 3.1.1] [MQTT-3.2.2-7, 5.0]. A reason code that is none of
+// CONNACK's is replaced [MQTT-3.2.2-8, 5.0].
 func (w *Writer) Connack(dst []byte, c *packet.Connack) []byte {
+	c.Code = legal(packet.CONNACK, c.Code)
 	if c.Code.Failed() || c.Return != mqtt.Accepted {
 		w.phase = closed
 	}
@@ -78,10 +86,24 @@ type appender interface {
 	Append(dst []byte, v mqtt.Version) []byte
 }
 
+// legal returns c or, where 5.0 does not let a packet of type t carry it, the
+// code that comes nearest.
+func legal(t packet.Type, c mqtt.ReasonCode) mqtt.ReasonCode {
+	switch {
+	case c == mqtt.Success || packet.Carries(t, c):
+		return c
+	case t == packet.CONNACK && c == mqtt.ServerShuttingDown:
+		return mqtt.ServerUnavailable
+	case t == packet.PUBREL || t == packet.PUBCOMP:
+		return mqtt.PacketIdentifierNotFound
+	}
+	return mqtt.UnspecifiedError
+}
+
 // within appends a packet; if the peer takes none that large, without its
 // Reason String, then without its User Properties, then not at all
 // [MQTT-3.2.2-19] [MQTT-3.2.2-20] [MQTT-3.4.2-2] [MQTT-3.14.2-3, 5.0] and
-// their like.
+// their like. An answer that is left out closes the Writer.
 func within[P appender](w *Writer, dst []byte, p P, props *packet.Properties) []byte {
 	at := len(dst)
 	if dst = p.Append(dst, w.version); w.Fits(len(dst) - at) {
@@ -95,13 +117,18 @@ func within[P appender](w *Writer, dst []byte, p P, props *packet.Properties) []
 	if dst = p.Append(dst[:at], w.version); w.Fits(len(dst) - at) {
 		return dst
 	}
-	return dst[:at]
+	if dst = dst[:at]; w.phase == closed {
+		return dst // it was the last word itself
+	}
+	return w.Refuse(dst, mqtt.PacketTooLarge, "")
 }
 
 // Ack appends PUBACK, PUBREC, PUBREL or PUBCOMP. Its properties are optional
 // words; they go when the client asked for none or takes no packet that large.
+// A reason code the packet may not carry is replaced [MQTT-3.4.2-1]
+// [MQTT-3.5.2-1] [MQTT-3.6.2-1] [MQTT-3.7.2-1, 5.0].
 func (w *Writer) Ack(dst []byte, t packet.Type, id mqtt.PacketID, code mqtt.ReasonCode) []byte {
-	a := packet.Ack{Type: t, ID: id, Code: code}
+	a := packet.Ack{Type: t, ID: id, Code: legal(t, code)}
 	return a.Append(dst, w.version)
 }
 
@@ -110,6 +137,7 @@ func (w *Writer) AckWith(dst []byte, a *packet.Ack) []byte {
 	if w.version != mqtt.V5 {
 		return a.Append(dst, w.version)
 	}
+	a.Code = legal(a.Type, a.Code)
 	w.hush(a.Properties)
 	return within(w, dst, a, a.Properties)
 }
@@ -123,10 +151,14 @@ func (w *Writer) hush(p *packet.Properties) {
 	}
 }
 
-// Suback appends SUBACK or UNSUBACK.
+// Suback appends SUBACK or UNSUBACK. Codes it may not carry are replaced, in
+// s too [MQTT-3.9.3-2] [MQTT-3.11.3-2, 5.0].
 func (w *Writer) Suback(dst []byte, s *packet.Suback) []byte {
 	if w.version != mqtt.V5 {
 		return s.Append(dst, w.version)
+	}
+	for i, c := range s.Codes {
+		s.Codes[i] = byte(legal(s.Type, mqtt.ReasonCode(c)))
 	}
 	w.hush(s.Properties)
 	return within(w, dst, s, s.Properties)
@@ -244,13 +276,7 @@ func (w *Writer) says(in phase, d *packet.Disconnect) bool {
 
 // fromServer reports whether table 3-10 of 5.0 lets a server send c in DISCONNECT.
 func fromServer(c mqtt.ReasonCode) bool {
-	switch c {
-	case mqtt.DisconnectWithWill, mqtt.UnsupportedProtocolVersion, mqtt.ClientIdentifierNotValid,
-		mqtt.BadUserNameOrPassword, mqtt.ServerUnavailable, mqtt.Banned, mqtt.BadAuthenticationMethod,
-		mqtt.PacketIdentifierInUse, mqtt.PacketIdentifierNotFound:
-		return false
-	}
-	return c == mqtt.Success || c.Failed()
+	return c != mqtt.DisconnectWithWill && packet.Carries(packet.DISCONNECT, c)
 }
 
 // Refuse appends what tells the peer why the connection ends: a CONNACK
@@ -268,7 +294,7 @@ func (w *Writer) Refuse(dst []byte, code mqtt.ReasonCode, reason string) []byte 
 		return w.Connack(dst, &packet.Connack{Code: code, Properties: words(reason)})
 	}
 	w.phase = closed
-	c := packet.Connack{Code: code}
+	c := packet.Connack{Code: legal(packet.CONNACK, code)}
 	if c.Return = code.ReturnCode(); w.version != mqtt.V5 && c.Return == mqtt.NoReturnCode {
 		return dst
 	}

@@ -28,30 +28,81 @@ func wordy() *packet.Properties {
 }
 
 // [MQTT-3.4.2-2] [MQTT-3.4.2-3, 5.0] and their like: first the Reason String
-// goes, then the User Properties, then the packet.
+// goes, then the User Properties, then the packet and the connection with it.
 func TestAnswersShrink(t *testing.T) {
 	ack := packet.Ack{Type: packet.PUBACK, ID: 1, Code: mqtt.NotAuthorized, Properties: wordy()}
 	whole := ack.Size(mqtt.V5)
 	for _, c := range []struct {
 		max          int
 		reason, user bool
-		nothing      bool
-	}{{whole, true, true, false}, {whole - 1, false, true, false}, {8, false, false, false}, {3, false, false, true}} {
+	}{{whole, true, true}, {whole - 1, false, true}, {8, false, false}} {
 		w := serverWriter(mqtt.V5, uint32(c.max), true, 0)
 		a := packet.Ack{Type: packet.PUBACK, ID: 1, Code: mqtt.NotAuthorized, Properties: wordy()}
 		out := w.AckWith(nil, &a)
-		if c.nothing {
-			if len(out) != 0 {
-				t.Errorf("%d bytes for a client that takes %d", len(out), c.max)
-			}
-			continue
-		}
 		var got packet.Ack
 		if err := got.Decode(mqtt.V5, packet.PUBACK, out[2:]); err != nil || len(out) > c.max {
 			t.Fatalf("% x for a client that takes %d: %v", out, c.max, err)
 		}
 		if r, u := got.Properties.ReasonString != nil, got.Properties.Users.Len() > 0; r != c.reason || u != c.user {
 			t.Errorf("within %d bytes: Reason String %v, User Property %v", c.max, r, u)
+		}
+	}
+	w := serverWriter(mqtt.V5, 30, true, 0)
+	out := w.Suback(nil, &packet.Suback{Type: packet.SUBACK, ID: 1, Codes: make([]byte, 40)})
+	if want := []byte{0xE0, 1, byte(mqtt.PacketTooLarge)}; !bytes.Equal(out, want) || !w.Closed() {
+		t.Errorf("% x in place of a SUBACK that is too large", out)
+	}
+}
+
+// A client that has no room for CONNACK is told so where even that fits, and
+// has no session.
+func TestConnackWithoutRoom(t *testing.T) {
+	for max, want := range map[uint32][]byte{5: {0x20, 3, 0, byte(mqtt.PacketTooLarge), 0}, 4: nil} {
+		var w link.Writer
+		w.Init(link.Server, 0)
+		l := mqtt.Unlimited()
+		l.MaxPacketSize = max
+		w.Greet(mqtt.V5, l, true)
+		out := w.Connack(nil, &packet.Connack{Properties: &packet.Properties{TopicAliasMaximum: 9}})
+		if w.Open(); !bytes.Equal(out, want) || !w.Closed() {
+			t.Errorf("% x for a client that takes %d bytes", out, max)
+		}
+	}
+}
+
+// Whatever code an engine chooses, no packet carries one that is not in its
+// table [MQTT-3.2.2-8, 5.0] [MQTT-3.4.2-1, 5.0] [MQTT-3.5.2-1, 5.0]
+// [MQTT-3.6.2-1, 5.0] [MQTT-3.7.2-1, 5.0] [MQTT-3.9.3-2, 5.0]
+// [MQTT-3.11.3-2, 5.0] [MQTT-3.14.2-1, 5.0].
+func TestCodesFromTheTables(t *testing.T) {
+	for c := range 256 {
+		code := mqtt.ReasonCode(c)
+		greeting := func() *link.Writer {
+			w := new(link.Writer)
+			w.Init(link.Server, 0)
+			w.Greet(mqtt.V5, mqtt.Unlimited(), true)
+			return w
+		}
+		w := serverWriter(mqtt.V5, 1000, true, 0)
+		for _, out := range [][]byte{
+			greeting().Connack(nil, &packet.Connack{Code: code}),
+			greeting().Refuse(nil, code, ""),
+			greeting().Refuse(nil, code, "why"),
+			w.Ack(nil, packet.PUBACK, 1, code), w.Ack(nil, packet.PUBREC, 1, code),
+			w.Ack(nil, packet.PUBREL, 1, code), w.Ack(nil, packet.PUBCOMP, 1, code),
+			w.AckWith(nil, &packet.Ack{Type: packet.PUBACK, ID: 1, Code: code, Properties: wordy()}),
+			w.Suback(nil, &packet.Suback{Type: packet.SUBACK, ID: 1, Codes: []byte{byte(c), 0}}),
+			w.Suback(nil, &packet.Suback{Type: packet.UNSUBACK, ID: 1, Codes: []byte{byte(c)}}),
+			serverWriter(mqtt.V5, 1000, true, 0).Refuse(nil, code, ""),
+		} {
+			var r link.Reader
+			r.Init(link.Client, mqtt.V5, 1000)
+			if out[0]>>4 != byte(packet.CONNACK) {
+				r.Open(mqtt.Unlimited())
+			}
+			if _, n, _, err := r.Next(out, new(link.Packets)); n != len(out) || err != nil {
+				t.Errorf("0x%02X: % x: %v", c, out, err)
+			}
 		}
 	}
 }
