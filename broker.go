@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -168,8 +170,8 @@ func (b *Broker) Addrs() []string {
 
 // Close ends the broker: listeners close, wills are said, 5.0 clients are
 // told with DISCONNECT 0x8B, every connection is closed, every handler and
-// hook returns. It waits for all of that; a hook that ignores its context
-// delays it.
+// hook returns. It waits for all of that. Hooks that are asked about wills
+// have 5 s in all, by their context; one that ignores its context delays Close.
 func (b *Broker) Close() error {
 	b.mu.Lock()
 	if b.closed {
@@ -178,12 +180,14 @@ func (b *Broker) Close() error {
 		return nil
 	}
 	b.closed = true
+	all := slices.Collect(maps.Keys(b.listeners))
+	b.mu.Unlock()
 	var err error
-	for ln := range b.listeners {
+	for _, ln := range all {
 		err = errors.Join(err, ln.Close())
 	}
-	b.mu.Unlock()
 
+	defer time.AfterFunc(farewell, b.cancel).Stop() // every hook's context ends with b.ctx
 	b.dismiss(mqtt.ServerShuttingDown)
 	b.sayParkedWills()
 	b.cancel()
@@ -237,26 +241,28 @@ func (b *Broker) Disconnect(clientID string, code mqtt.ReasonCode) bool {
 	if c == nil {
 		return false
 	}
-	c.kick(code, "")
-	return true
+	return c.kick(code, "")
 }
 
 // Clients lists who is connected, in no order.
 func (b *Broker) Clients() []ClientStats {
 	b.mu.Lock()
-	online := make([]*conn, 0, len(b.owners))
-	for _, c := range b.owners {
-		online = append(online, c)
+	all := make([]*session, 0, len(b.owners))
+	for s := range b.owners {
+		all = append(all, s)
 	}
 	b.mu.Unlock()
-	list := make([]ClientStats, len(online))
-	for i, c := range online {
-		list[i] = c.describe()
+	list := make([]ClientStats, 0, len(all))
+	for _, s := range all {
+		if c := s.conn.Load(); c != nil { // not about to come, not leaving
+			list = append(list, s.describe(c))
+		}
 	}
 	return list
 }
 
-func (c *conn) describe() ClientStats {
+// describe is what there is to say of a session whose client is connected by c.
+func (s *session) describe(c *conn) ClientStats {
 	st := ClientStats{
 		ClientInfo: c.info,
 		BytesIn:    c.stats.bytesIn.Load(), BytesOut: c.stats.bytesOut.Load(),
@@ -264,7 +270,6 @@ func (c *conn) describe() ClientStats {
 		MessagesIn: c.stats.messagesIn.Load(), MessagesOut: c.stats.messagesOut.Load(),
 		Dropped: c.stats.dropped.Load(),
 	}
-	s := c.session
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	st.Queued, st.Inflight, st.Subscriptions = s.queue.n, s.out.Len(), len(s.subs)

@@ -38,10 +38,10 @@ type conn struct {
 	goodbye  mqtt.ReasonCode // the client's DISCONNECT code
 	said     bool            // goodbye counts
 	err      error           // why serve ends, if it is somebody's fault
+	session  *session        // from CONNACK on
 
-	// Set by serve; others may read them once Broker.owners names the conn.
-	session *session
-	info    ClientInfo
+	// Set by serve; others may read it once the session's conn is this one.
+	info ClientInfo
 
 	// Used by anyone.
 	stats  connStats
@@ -138,23 +138,22 @@ func (c *conn) arm() error {
 
 // readFailed tells what a failed read means.
 func (c *conn) readFailed(err error) error {
-	if c.isDead() {
+	switch stage := c.outbox.at(); {
+	case stage >= ending:
 		return nil
-	}
-	if errors.Is(err, os.ErrDeadlineExceeded) && !c.unwritable() {
-		c.forgetDeadline()
-		switch c.timer.Check(c.b.since(time.Now())) {
-		case link.Quiet:
-			return &packet.Error{Code: mqtt.KeepAliveTimeout, Text: "nothing heard for one and a half keep alives"}
-		case link.Late:
-			return &packet.Error{Code: mqtt.UnspecifiedError, Text: "no CONNECT in time"}
-		}
-		return errGoOn
-	}
-	if errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed) || c.unwritable() {
+	case stage == mute, errors.Is(err, io.EOF), errors.Is(err, net.ErrClosed):
 		return errHungUp
+	case !errors.Is(err, os.ErrDeadlineExceeded):
+		return err
 	}
-	return err
+	c.forgetDeadline()
+	switch c.timer.Check(c.b.since(time.Now())) {
+	case link.Quiet:
+		return &packet.Error{Code: mqtt.KeepAliveTimeout, Text: "nothing heard for one and a half keep alives"}
+	case link.Late:
+		return &packet.Error{Code: mqtt.UnspecifiedError, Text: "no CONNECT in time"}
+	}
+	return errGoOn
 }
 
 // errHungUp is a connection closed without DISCONNECT: common, and no news.
@@ -238,11 +237,12 @@ func (c *conn) flushDirty() {
 	}
 }
 
-// end says the last words, closes, and settles what the session is owed.
+// end says the last word, closes, and settles what the session is owed.
 func (c *conn) end() {
 	code, text := c.verdict()
-	if c.err != nil && code.Failed() {
-		c.outbox.refuse(&c.in, code, text)
+	code, first := c.outbox.conclude(&c.in, code, text, c.err != nil)
+	if !first {
+		text = ""
 	}
 	heard := c.outbox.finish()
 	if c.session != nil {
@@ -258,11 +258,8 @@ func (c *conn) end() {
 	c.b.gone(c)
 }
 
-// verdict is the reason code this connection ends with, and the words for it.
+// verdict is what the connection's own goroutine has to say about its end.
 func (c *conn) verdict() (mqtt.ReasonCode, string) {
-	if dead, code := c.deadFor(); dead {
-		return code, ""
-	}
 	var refusal *Refusal
 	var fault *packet.Error
 	switch {
@@ -279,22 +276,37 @@ func (c *conn) verdict() (mqtt.ReasonCode, string) {
 }
 
 // send appends one packet of the session's own making: an acknowledgement, an
-// answer. It goes out at the end of the batch.
-func (c *conn) send(write func(w *link.Writer, out []byte) []byte) {
-	c.outbox.mu.Lock()
-	c.outbox.out = write(&c.outbox.w, c.outbox.out)
-	c.outbox.mu.Unlock()
+// answer. It goes out at the end of the batch. False is a connection that
+// takes none: behind the last word nothing is said [MQTT-3.14.4-1, 5.0], and a
+// packet the client has no room for becomes the last word.
+func (c *conn) send(write func(w *link.Writer, out []byte) []byte) bool {
+	o := &c.outbox
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.stage != flowing {
+		return false
+	}
+	o.out = write(&o.w, o.out)
 	c.stats.packetsOut.Add(1)
+	if !o.w.Closed() {
+		return true
+	}
+	o.endLocked(mqtt.PacketTooLarge)
+	c.b.log.Info("an answer is larger than the client takes", "client", c.info.ClientID, "remote", c.remote.Addr,
+		"maximum", o.w.Peer().MaxPacketSize)
+	return false
 }
 
 // kick ends the connection from outside; code goes to the client if its
-// version knows how. It does not wait: done is closed when it is over.
-func (c *conn) kick(code mqtt.ReasonCode, reason string) {
+// version knows how. It does not wait: done is closed when it is over. False
+// is a connection that was ending already.
+func (c *conn) kick(code mqtt.ReasonCode, reason string) bool {
 	if !c.outbox.kill(code, reason) {
-		return
+		return false
 	}
 	c.cancel()
 	time.AfterFunc(2*linger, func() { c.nc.Close() })
+	return true
 }
 
 // A readBuffer holds bytes read and not yet taken apart. It grows to the

@@ -1,6 +1,7 @@
 package midge
 
 import (
+	"context"
 	"crypto/rand"
 
 	"github.com/midgemq/midge/link"
@@ -24,6 +25,8 @@ type greeting struct {
 // connect takes CONNECT as far as it can be answered: at once, or after an
 // exchange of AUTH packets.
 func (c *conn) connect(sc *scratch, p *packet.Connect) (over bool, err error) {
+	ctx, cancel := c.patience()
+	defer cancel()
 	g := c.greet(p)
 	c.greeting = g
 	c.outbox.mu.Lock()
@@ -35,16 +38,26 @@ func (c *conn) connect(sc *scratch, p *packet.Connect) (over bool, err error) {
 		return true, refusal
 	}
 	if g.hasMethod {
-		return c.authBegin(sc, p.Properties.AuthenticationData)
+		return c.authBegin(ctx, sc, p.Properties.AuthenticationData)
 	}
 	if hook := c.b.set.Hooks.Authenticate; hook != nil {
-		err := c.b.contain("Authenticate", func() error { return hook(c.ctx, &g.hello) })
+		err := c.b.contain("Authenticate", func() error { return hook(ctx, &g.hello) })
 		if refusal := refusalOf(err); refusal != nil {
 			c.b.count.denied.Add(1)
 			return true, refusal
 		}
 	}
-	return c.admit(sc)
+	return c.admit(ctx, sc)
+}
+
+// patience is the context of what the handshake waits for. It ends with
+// ConnectTimeout, counted from accept; once that is over, with the connection.
+func (c *conn) patience() (context.Context, context.CancelFunc) {
+	if c.session != nil {
+		return c.ctx, func() {}
+	}
+	late, _ := c.timer.Next()
+	return context.WithDeadline(c.ctx, c.b.epoch.Add(late))
 }
 
 // greet copies what CONNECT says.
@@ -120,7 +133,7 @@ func (c *conn) judge(p *packet.Connect, g *greeting) *Refusal {
 }
 
 // admit lets the client in: session, CONNACK, and what was waiting.
-func (c *conn) admit(sc *scratch) (over bool, err error) {
+func (c *conn) admit(ctx context.Context, sc *scratch) (over bool, err error) {
 	g := c.greeting
 	keepAlive, imposed := g.hello.KeepAlive, false
 	if top := c.b.set.keepAliveMax; top > 0 && g.hello.Version == mqtt.V5 && (keepAlive == 0 || keepAlive > top) {
@@ -135,18 +148,17 @@ func (c *conn) admit(sc *scratch) (over bool, err error) {
 	if c.info.Version != mqtt.V5 {
 		limits.ReceiveMaximum, limits.TopicAliasMaximum = 65535, 0
 	}
-	s, present, ok := c.b.claim(c, g.hello.CleanStart)
-	if !ok {
-		return true, &Refusal{Code: mqtt.ServerShuttingDown}
-	}
-	if g.will != nil {
-		g.will.m.origin, g.will.info = s, c.info
-		c.will.Store(g.will)
+	s, present, err := c.b.claim(ctx, c, g.hello.CleanStart)
+	if err != nil {
+		return true, err
 	}
 	c.in.Open(limits)
 	c.timer.Open(c.b.since(sc.now), keepAlive)
-	s.resume(c, g, c.connack(g, present, imposed))
-	c.greeting, c.exchange = nil, nil
+	if !s.resume(c, g, c.connack(g, present, imposed)) {
+		c.b.release(s, !present)
+		return true, nil // the last word came first
+	}
+	c.session, c.greeting, c.exchange = s, nil, nil
 	c.b.count.connects.Add(1)
 	c.b.log.Debug("client connected", "client", c.info.ClientID, "remote", c.remote.Addr,
 		"version", c.info.Version.String(), "session_present", present)
@@ -208,28 +220,37 @@ func (c *conn) connack(g *greeting, present, imposed bool) *packet.Connack {
 }
 
 // resume puts c in charge of the session, answers CONNECT and sends what
-// waited.
-func (s *session) resume(c *conn, g *greeting, k *packet.Connack) {
+// waited. False is a connection that ended before: it gets no CONNACK behind
+// its last word, and the session is left as it was.
+func (s *session) resume(c *conn, g *greeting, k *packet.Connack) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.stopTimersLocked()
-	s.will = nil // [MQTT-3.1.3-9, 5.0] a delayed will is off when the client is back in time
-	s.in.Resume(c.in.Limits().ReceiveMaximum)
-	s.out.Resume(min(g.peer.ReceiveMaximum, uint16(s.b.set.MaxInflight)))
-	c.send(func(w *link.Writer, out []byte) []byte {
+	ok := c.send(func(w *link.Writer, out []byte) []byte {
 		c.outbox.session = s
 		out = w.Connack(out, k)
 		w.Open()
 		return out
 	})
+	if !ok {
+		return false
+	}
+	s.stopTimersLocked()
+	s.will = nil // [MQTT-3.1.3-9, 5.0] a delayed will is off when the client is back in time
+	s.in.Resume(c.in.Limits().ReceiveMaximum)
+	s.out.Resume(min(g.peer.ReceiveMaximum, uint16(s.b.set.MaxInflight)))
+	if g.will != nil {
+		g.will.m.origin, g.will.info = s, c.info
+		c.will.Store(g.will)
+	}
 	s.conn.Store(c)
 	s.pumpLocked(c, c)
+	return true
 }
 
 // authBegin starts the exchange CONNECT asks for.
-func (c *conn) authBegin(sc *scratch, data []byte) (bool, error) {
+func (c *conn) authBegin(ctx context.Context, sc *scratch, data []byte) (bool, error) {
 	c.in.SetMethod([]byte(c.greeting.method))
-	return c.authRun(sc, c.greeting.method, data)
+	return c.authRun(ctx, sc, c.greeting.method, data)
 }
 
 // authContinue takes an AUTH: the next step of an exchange, or the first of a
@@ -238,15 +259,17 @@ func (c *conn) authContinue(sc *scratch, p *packet.Auth) (bool, error) {
 	if p.Code == mqtt.Reauthenticate {
 		c.exchange = nil
 	}
-	return c.authRun(sc, string(p.Properties.AuthenticationMethod), p.Properties.AuthenticationData)
+	ctx, cancel := c.patience()
+	defer cancel()
+	return c.authRun(ctx, sc, string(p.Properties.AuthenticationMethod), p.Properties.AuthenticationData)
 }
 
 // authRun lets the exchange take one step and says how it went.
-func (c *conn) authRun(sc *scratch, method string, data []byte) (bool, error) {
+func (c *conn) authRun(ctx context.Context, sc *scratch, method string, data []byte) (bool, error) {
 	hello := c.greeting.orInfo(c)
 	if c.exchange == nil {
 		if hook := c.b.set.Hooks.Enhanced; hook != nil {
-			c.b.contain("Enhanced", func() error { c.exchange = hook(c.ctx, hello, method); return nil })
+			c.b.contain("Enhanced", func() error { c.exchange = hook(ctx, hello, method); return nil })
 		}
 		if c.exchange == nil {
 			return true, &Refusal{Code: mqtt.BadAuthenticationMethod} // [MQTT-4.12.0-1, 5.0]
@@ -257,7 +280,7 @@ func (c *conn) authRun(sc *scratch, method string, data []byte) (bool, error) {
 	var reply []byte
 	var done bool
 	err := c.b.contain("Exchange.Step", func() (err error) {
-		reply, done, err = c.exchange.Step(c.ctx, data)
+		reply, done, err = c.exchange.Step(ctx, data)
 		return err
 	})
 	if refusal := refusalOf(err); refusal != nil {
@@ -266,7 +289,7 @@ func (c *conn) authRun(sc *scratch, method string, data []byte) (bool, error) {
 	}
 	if done && c.session == nil {
 		c.greeting.authData = reply
-		return c.admit(sc)
+		return c.admit(ctx, sc)
 	}
 	a := packet.Auth{Code: mqtt.ContinueAuthentication} // [MQTT-4.12.0-2, 5.0]
 	if done {

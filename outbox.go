@@ -8,6 +8,27 @@ import (
 	"github.com/midgemq/midge/mqtt"
 )
 
+// A stage is how near a connection is to its end. It only moves down this
+// table; outbox.mu guards it, and nothing but it says what is still done.
+//
+//	          is appended   is written            is read
+//	flowing   anything      what waits            on
+//	mute      nothing       nothing any more      what the client left, within linger
+//	ending    nothing       what waits, within linger
+//	over      nothing       nothing
+//
+// A failed write makes a connection mute. The last word, whoever says it
+// (kill, conclude, a client that stalls, an answer too large for the client),
+// makes it ending, or over if nothing can be written.
+type stage uint8
+
+const (
+	flowing stage = iota
+	mute
+	ending
+	over
+)
+
 // An outbox is what waits to be written to one connection, and the right to
 // write it. Anyone may append; one goroutine at a time writes, the client's
 // own at the end of a batch or one started for the purpose. Nobody else ever
@@ -22,15 +43,13 @@ type outbox struct {
 	spare    []byte // the buffer last written, for the next turn
 	messages int    // PUBLISH packets in out
 	leaving  int    // bytes being written
-	writing  bool
-	idle     *sync.Cond // set by finish, which waits for writing to end
-	failed   bool       // a write failed: nothing more can go out
-	readBy   time.Time  // the read deadline in force; zero is none
-	writeBy  time.Time  // the write deadline in force
-
-	dead   bool // the connection is to end
-	code   mqtt.ReasonCode
-	marked *conn // whose dirty list names this connection, last we know
+	stage    stage
+	code     mqtt.ReasonCode // of the last word
+	writing  bool            // somebody has the right to write
+	moved    *sync.Cond      // made by whoever waits for the writer
+	readBy   time.Time       // the read deadline in force; zero is none
+	writeBy  time.Time       // the write deadline in force
+	marked   *conn           // whose dirty list names this connection, last we know
 }
 
 func (o *outbox) init(c *conn) {
@@ -80,7 +99,7 @@ func (o *outbox) startWriting() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.marked = nil
-	if o.writing || len(o.out) == 0 || o.failed {
+	if o.writing || len(o.out) == 0 || !o.writableLocked() {
 		return false
 	}
 	o.writing = true
@@ -120,27 +139,39 @@ func (o *outbox) pass() bool {
 	if cap(buf) <= keepSize {
 		o.spare = buf[:0]
 	}
-	if len(o.out) > 0 && !o.failed {
+	if len(o.out) > 0 && o.writableLocked() {
 		return true
 	}
-	if o.failed {
-		o.out = nil
-	}
-	if cap(o.out) > keepSize {
+	if cap(o.out) > keepSize || !o.writableLocked() {
 		o.out = nil
 	}
 	o.writing = false
-	if o.idle != nil {
-		o.idle.Broadcast()
-	}
+	o.movedLocked()
 	return false
+}
+
+func (o *outbox) writableLocked() bool { return o.stage == flowing || o.stage == ending }
+
+// movedLocked wakes whoever waits for the writer.
+func (o *outbox) movedLocked() {
+	if o.moved != nil {
+		o.moved.Broadcast()
+	}
+}
+
+// awaitLocked waits for the writer to have got on, or for the last word.
+func (o *outbox) awaitLocked() {
+	if o.moved == nil {
+		o.moved = sync.NewCond(&o.mu)
+	}
+	o.moved.Wait()
 }
 
 // writeDeadlineLocked gives each write at least half of WriteTimeout and moves
 // the deadline only when it must.
 func (o *outbox) writeDeadlineLocked() (time.Time, bool) {
 	now, patience := time.Now(), o.c.b.set.WriteTimeout
-	if o.dead {
+	if o.stage == ending {
 		patience = linger
 	} else if o.writeBy.Sub(now) >= patience/2 {
 		return o.writeBy, false
@@ -155,15 +186,17 @@ func (o *outbox) writeDeadlineLocked() (time.Time, bool) {
 // moment to come to the end of it.
 func (o *outbox) writeFailed(err error) {
 	o.mu.Lock()
-	o.failed = true
-	stalled := !o.dead && isTimeout(err)
+	stalled := o.stage == flowing && isTimeout(err)
 	switch {
 	case stalled:
-		o.dead, o.code = true, mqtt.UnspecifiedError
-		o.wakeReaderLocked()
-	case !o.dead:
+		o.stage = mute
+		o.endLocked(mqtt.UnspecifiedError)
+	case o.stage == flowing:
+		o.stage = mute
 		o.readBy = time.Now().Add(linger)
 		o.c.nc.SetReadDeadline(o.readBy)
+	case o.stage == ending:
+		o.stage = over
 	}
 	s := o.session
 	o.mu.Unlock()
@@ -183,52 +216,63 @@ func isTimeout(err error) bool {
 	return ok && t.Timeout()
 }
 
-// kill marks the connection as over, with code as the last word, and wakes
-// both its reader and a blocked writer. It reports whether it was the first to.
+// kill says the last word from outside: code, as far as the client's version
+// and the handshake let it be said. It reports whether it was the first to.
 func (o *outbox) kill(code mqtt.ReasonCode, reason string) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.dead {
+	if o.stage >= ending {
 		return false
 	}
-	o.dead, o.code = true, code
 	o.out = o.w.Refuse(o.out, code, reason)
-	o.wakeReaderLocked()
-	if o.writing {
-		o.c.nc.SetWriteDeadline(time.Now().Add(linger))
-	}
+	o.endLocked(code)
 	return true
 }
 
-func (o *outbox) wakeReaderLocked() {
-	o.readBy = time.Unix(1, 0)
-	o.c.nc.SetReadDeadline(o.readBy)
-}
-
-// refuse appends the last word about the client's own fault. in tells the
-// version its CONNECT named, if it got that far.
-func (o *outbox) refuse(in *link.Reader, code mqtt.ReasonCode, text string) {
+// conclude is how the connection's own goroutine ends it: with code as the
+// last word if told is set, without one otherwise. in tells the version its
+// CONNECT named, if it got that far. It returns the code that counts, and
+// false if somebody had said the last word before.
+func (o *outbox) conclude(in *link.Reader, code mqtt.ReasonCode, text string, told bool) (mqtt.ReasonCode, bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.w.Answer(in.Version(), in.PeerMax())
-	if !o.dead {
+	if o.stage >= ending {
+		return o.code, false
+	}
+	if told {
+		o.w.Answer(in.Version(), in.PeerMax())
 		o.out = o.w.Refuse(o.out, code, text)
 	}
+	o.endLocked(code)
+	return code, true
 }
 
-// finish writes what waits, within linger, and reports whether the last of it
-// was a last word the client should have a moment to hear.
-func (o *outbox) finish() (heard bool) {
-	o.mu.Lock()
-	o.dead = true
-	o.idle = sync.NewCond(&o.mu)
+// endLocked ends what may be appended and read. A blocked reader and a blocked
+// writer are woken.
+func (o *outbox) endLocked(code mqtt.ReasonCode) {
+	o.code = code
+	if o.stage == flowing {
+		o.stage = ending
+	} else {
+		o.stage, o.out = over, nil
+	}
+	o.readBy = time.Unix(1, 0)
+	o.c.nc.SetReadDeadline(o.readBy)
 	if o.writing {
 		o.c.nc.SetWriteDeadline(time.Now().Add(linger))
 	}
+	o.movedLocked()
+}
+
+// finish writes what waits, within linger, and reports whether the last of it
+// was a last word the client should have a moment to hear. The last word has
+// been said.
+func (o *outbox) finish() (heard bool) {
+	o.mu.Lock()
 	for o.writing {
-		o.idle.Wait()
+		o.awaitLocked()
 	}
-	last := len(o.out) > 0 && !o.failed
+	last := len(o.out) > 0 && o.stage == ending
 	o.writing = last
 	o.mu.Unlock()
 	if last {
@@ -236,8 +280,8 @@ func (o *outbox) finish() (heard bool) {
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	heard = o.w.Closed() && !o.failed
-	o.out, o.spare, o.failed = nil, nil, true
+	heard = o.w.Closed() && o.stage == ending
+	o.stage, o.out, o.spare = over, nil, nil
 	return heard
 }
 
@@ -256,23 +300,10 @@ func (c *conn) hangUp() {
 	}
 }
 
-// unwritable reports whether a write has failed.
-func (o *outbox) unwritable() bool {
+func (o *outbox) at() stage {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.failed
-}
-
-func (o *outbox) isDead() bool {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.dead
-}
-
-func (o *outbox) deadFor() (bool, mqtt.ReasonCode) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.dead, o.code
+	return o.stage
 }
 
 // setReadDeadline makes the next read end at at, or never; a deadline in
@@ -281,8 +312,8 @@ func (o *outbox) deadFor() (bool, mqtt.ReasonCode) {
 func (o *outbox) setReadDeadline(at time.Duration, ok bool) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.dead {
-		return nil // wakeReaderLocked has set it
+	if o.stage != flowing {
+		return nil // what ended it has set it
 	}
 	var want time.Time
 	if ok {
@@ -301,7 +332,7 @@ func (o *outbox) setReadDeadline(at time.Duration, ok bool) error {
 // forgetDeadline notes that the read deadline has passed.
 func (o *outbox) forgetDeadline() {
 	o.mu.Lock()
-	if !o.dead {
+	if o.stage == flowing {
 		o.readBy = time.Time{}
 		o.c.nc.SetReadDeadline(o.readBy)
 	}

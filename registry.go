@@ -1,6 +1,7 @@
 package midge
 
 import (
+	"context"
 	"time"
 
 	"github.com/midgemq/midge/mqtt"
@@ -8,14 +9,19 @@ import (
 
 // claim makes c the owner of the session of its client identifier. A
 // connection that owns it now is told so, cut off, and waited for
-// [MQTT-3.1.4-2, 3.1.1] [MQTT-3.1.4-3, 5.0]; then its will has been seen to
-// and its reader is gone. present says the session is an old one.
-func (b *Broker) claim(c *conn, clean bool) (s *session, present, ok bool) {
+// [MQTT-3.1.4-2, 3.1.1] [MQTT-3.1.4-3, 5.0]; then its will has been seen to,
+// its reader is gone and Hooks.Disconnected has returned. present says the
+// session is an old one. The session is as it was until resume; whoever does
+// not get that far gives it back with release.
+func (b *Broker) claim(ctx context.Context, c *conn, clean bool) (s *session, present bool, err error) {
 	for {
+		if ctx.Err() != nil {
+			return nil, false, &Refusal{Code: mqtt.ServerBusy}
+		}
 		b.mu.Lock()
 		if b.closed {
 			b.mu.Unlock()
-			return nil, false, false
+			return nil, false, &Refusal{Code: mqtt.ServerUnavailable}
 		}
 		old := b.sessions[c.info.ClientID]
 		if owner := b.owners[old]; owner != nil && old != nil {
@@ -23,42 +29,43 @@ func (b *Broker) claim(c *conn, clean bool) (s *session, present, ok bool) {
 			owner.kick(mqtt.SessionTakenOver, "")
 			select {
 			case <-owner.done:
-				continue
-			case <-c.ctx.Done():
-				return nil, false, false
+			case <-ctx.Done():
 			}
+			continue
 		}
-		if old != nil && !clean {
-			b.owners[old], c.session = c, old
-			b.mu.Unlock()
-			return old, true, true
+		s, present = old, old != nil && !clean
+		if !present {
+			s = b.newSession(c.info.ClientID)
+			b.sessions[c.info.ClientID] = s
 		}
-		s = b.newSession(c.info.ClientID)
-		b.sessions[c.info.ClientID] = s
-		b.owners[s], c.session = c, s
+		b.owners[s] = c
 		b.count.peak.Store(max(b.count.peak.Load(), int64(len(b.owners))))
 		b.mu.Unlock()
-		if old != nil {
+		if old != nil && !present {
 			old.end() // [MQTT-3.1.2-4, 5.0]
 		}
-		return s, false, true
+		return s, present, nil
 	}
 }
 
-// release gives the session up; forget deletes it too.
-func (b *Broker) release(c *conn, forget bool) {
+// release gives a session up; forget deletes it too.
+func (b *Broker) release(s *session, forget bool) {
 	b.mu.Lock()
-	defer b.mu.Unlock()
-	delete(b.owners, c.session)
-	if forget && b.sessions[c.session.id] == c.session {
-		delete(b.sessions, c.session.id)
+	delete(b.owners, s)
+	if forget && b.sessions[s.id] == s {
+		delete(b.sessions, s.id)
+	}
+	b.mu.Unlock()
+	if !forget {
+		b.expire(s) // its time may have come while somebody owned it
 	}
 }
 
-// expire ends a session whose client stayed away for too long.
+// expire ends a session whose client has stayed away for too long.
 func (b *Broker) expire(s *session) {
 	b.mu.Lock()
-	if b.sessions[s.id] != s || b.owners[s] != nil {
+	until := time.Duration(s.until.Load())
+	if b.sessions[s.id] != s || b.owners[s] != nil || until == 0 || b.since(time.Now()) < until {
 		b.mu.Unlock()
 		return
 	}

@@ -120,7 +120,7 @@ func (s *session) replayLocked(c, by *conn) bool {
 func (o *outbox) sendPlain(c, by *conn, d *delivery) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.dead || len(o.out) >= flushAt {
+	if o.stage != flowing || len(o.out) >= flushAt {
 		return false
 	}
 	now := time.Now().UnixNano()

@@ -33,6 +33,10 @@ type session struct {
 	// the writer need not take mu to find nothing.
 	backlog atomic.Bool
 
+	// until is when the session ends if its client stays away, as a duration
+	// since the broker's epoch; 0 while the client is here, or for ever.
+	until atomic.Int64
+
 	mu      sync.Mutex
 	subs    map[string]*subscription // guarded by mu, by filter
 	out     flow.Outbound[delivery]  // guarded by mu
@@ -85,7 +89,7 @@ func (c *conn) deliverNow(sc *scratch, by *conn, d *delivery) {
 	o := &c.outbox
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.dead {
+	if o.stage != flowing {
 		return
 	}
 	before := len(o.out)
@@ -150,7 +154,7 @@ func (s *session) sendLocked(c *conn, by *conn, sc *scratch, d *delivery) bool {
 	o := &c.outbox
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.dead || len(o.out) >= flushAt {
+	if o.stage != flowing || len(o.out) >= flushAt {
 		return false
 	}
 	now := time.Now().UnixNano()
@@ -256,7 +260,7 @@ func (s *session) resendLocked(c, by *conn) bool {
 	o := &c.outbox
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.dead || len(o.out) >= flushAt {
+	if o.stage != flowing || len(o.out) >= flushAt {
 		return false
 	}
 	slot := s.out.Resend()

@@ -1,6 +1,7 @@
 package midge
 
 import (
+	"context"
 	"log/slog"
 	"time"
 
@@ -26,11 +27,17 @@ func newWill(w *packet.Will) *will {
 	return &will{m: m.clone(), delay: w.Properties.WillDelayInterval}
 }
 
+// farewell is how long a hook about a client that leaves may take by its
+// context: the client's next connection waits for it, or Close does.
+const farewell = 5 * time.Second
+
 // publishWill says it. The message counts its age from now.
 func (b *Broker) publishWill(w *will) {
+	ctx, cancel := context.WithTimeout(b.ctx, farewell)
+	defer cancel()
 	m := *w.m
 	m.arrived = time.Now().UnixNano()
-	if refusal := b.askPublish(b.ctx, w.info, &m); refusal != nil {
+	if refusal := b.askPublish(ctx, w.info, &m); refusal != nil {
 		b.count.denied.Add(1)
 		b.log.Info("will refused", "client", w.info.ClientID, "topic", string(m.topic), "code", refusal.Code.String())
 		return
@@ -51,7 +58,9 @@ func (b *Broker) publishKept(m *message) int {
 }
 
 // detach ends a connection's hold on its session: the session goes on for its
-// expiry, or ends; the will is said now, later, or not at all.
+// expiry, or ends; the will is said now, later, or not at all. The session is
+// given up last, so that all of this, Hooks.Disconnected included, is over
+// before the client's next connection is let in.
 func (c *conn) detach(code mqtt.ReasonCode, text string) {
 	s, b := c.session, c.b
 	w := c.will.Swap(nil)
@@ -65,28 +74,33 @@ func (c *conn) detach(code mqtt.ReasonCode, text string) {
 	b.redeliver(orphans, s) // while the session is still ours: nobody can come back in between
 
 	expiry := c.expiry.Load()
-	if expiry == 0 || b.ctx.Err() != nil {
-		b.release(c, true)
+	ends := expiry == 0 || b.ctx.Err() != nil
+	if ends {
 		s.end()
-		if w != nil {
-			b.publishWill(w)
-		}
-	} else {
-		if w != nil && w.delay == 0 {
-			b.publishWill(w)
-			w = nil
-		}
-		s.park(w, expiry)
-		b.release(c, false)
 	}
+	if w != nil && (ends || w.delay == 0) {
+		b.publishWill(w)
+		w = nil
+	}
+	if !ends {
+		s.park(w, expiry)
+	}
+	c.sayGone(code, text)
+	b.release(s, ends)
+}
+
+// sayGone tells the log and the program.
+func (c *conn) sayGone(code mqtt.ReasonCode, text string) {
 	level := slog.LevelDebug
 	if c.err != nil && c.err != errHungUp {
 		level = slog.LevelInfo // somebody's fault: say whose and which
 	}
-	b.log.Log(b.ctx, level, "client disconnected", "client", c.info.ClientID, "remote", c.remote.Addr,
+	c.b.log.Log(c.b.ctx, level, "client disconnected", "client", c.info.ClientID, "remote", c.remote.Addr,
 		"reason", code.String(), "detail", text)
-	if hook := b.set.Hooks.Disconnected; hook != nil {
-		b.contain("Disconnected", func() error { hook(b.ctx, c.info, code); return nil })
+	if hook := c.b.set.Hooks.Disconnected; hook != nil {
+		ctx, cancel := context.WithTimeout(c.b.ctx, farewell)
+		defer cancel()
+		c.b.contain("Disconnected", func() error { hook(ctx, c.info, code); return nil })
 	}
 }
 
@@ -100,11 +114,14 @@ func (s *session) park(w *will, expiry uint32) {
 		s.timers[0] = time.AfterFunc(time.Duration(w.delay)*time.Second, s.willDue)
 	}
 	if expiry != mqtt.NeverExpires {
-		s.timers[1] = time.AfterFunc(time.Duration(expiry)*time.Second, func() { s.b.expire(s) })
+		left := time.Duration(expiry) * time.Second
+		s.until.Store(int64(s.b.since(time.Now()) + left))
+		s.timers[1] = time.AfterFunc(left, func() { s.b.expire(s) })
 	}
 }
 
 func (s *session) stopTimersLocked() {
+	s.until.Store(0)
 	for i, t := range s.timers {
 		if t != nil {
 			t.Stop()

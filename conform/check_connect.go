@@ -1,6 +1,10 @@
 package conform
 
-import "github.com/midgemq/midge/mqtt"
+import (
+	"fmt"
+
+	"github.com/midgemq/midge/mqtt"
+)
 
 var connectChecks = []Check{
 	check("connect/accepted", connectAccepted, on31,
@@ -25,6 +29,7 @@ var connectChecks = []Check{
 	check("connect/empty client identifier with kept session", emptyIDKept, on311("3.1.3-7 3.1.3-8 3.2.2-4")),
 	check("connect/data after refusal", dataAfterRefusal, on311("3.1.4-5"), on5("3.1.4-6 3.14.0-1")),
 	check("connect/take-over", takeOver, on31, on311("3.1.4-2"), on5("3.1.4-3 3.14.4-1 3.14.4-2")),
+	check("connect/take-over race", takeOverRace, on31, on311("3.1.4-2"), on5("3.1.4-3 3.2.0-2 3.14.4-1 3.14.4-2")),
 	check("connect/not authorized", connectDenied, on311("X311-3.1.4-b 3.2.2-4 3.2.2-5"), on5("3.1.4-2 3.2.2-7 4.13.2-1")),
 	check("connect/packets sent with CONNECT", pipelinedConnect, on31, on311("3.2.0-1"), on5("3.2.0-1")),
 	check("connect/no CONNECT in time", connectTimeout, slow, on311("X311-3.1.4-a"), on5("X5-3.1.4-a")),
@@ -253,6 +258,28 @@ func takeOver(t *T) {
 		return
 	}
 	old.wantClose("the old connection closed by the new one")
+}
+
+// takeOverRace: of clients that come at once under one identifier, each is
+// answered once, and all but the last are cut off.
+func takeOverRace(t *T) {
+	var racers []*peer
+	for i := range 24 {
+		racers = append(racers, t.dial(fmt.Sprint("racer", i)))
+	}
+	hello := t.fill("same", connect{})
+	for _, p := range racers {
+		p.send(hello)
+	}
+	for _, p := range racers {
+		if r, err := p.next(t.target.patience(), anything); err == nil && (r == nil || r.typ != typeCONNACK) {
+			p.t.failf("%s: want CONNACK or the close, got %s", p.name, p.describe(r, err))
+		}
+	}
+	t.connect("same", connect{}).ping() // all have been answered: this one comes last
+	for _, p := range racers {
+		p.wantClose("nothing but a DISCONNECT and the close after CONNACK")
+	}
 }
 
 func connectDenied(t *T) {

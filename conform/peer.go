@@ -28,6 +28,8 @@ type peer struct {
 	arrived []*reply
 	closed  error             // why reading ended; nil while it goes on
 	aliases map[uint16]string // topic aliases the broker defined
+	last    byte              // type of the packet read last
+	greeted bool              // CONNACK has come
 	paused  chan struct{}     // not nil: reading waits until it is closed
 	news    chan struct{}     // holds one token when arrived or closed changed
 }
@@ -105,6 +107,9 @@ func (p *peer) split(b []byte) (rest []byte, err error) {
 		r, err := decode(p.version, b[:end])
 		p.t.logf("%s < %s%s", p.name, r, hexOf(b[:end]))
 		if err == nil {
+			err = p.order(r)
+		}
+		if err == nil {
 			err = p.resolve(r)
 		}
 		if err != nil {
@@ -114,6 +119,19 @@ func (p *peer) split(b []byte) (rest []byte, err error) {
 		b = b[end:]
 	}
 	return b, nil
+}
+
+// order holds a packet against those before it: CONNACK comes once, nothing
+// comes behind DISCONNECT.
+func (p *peer) order(r *reply) error {
+	switch {
+	case p.last == typeDISCONNECT:
+		return fmt.Errorf("%s behind DISCONNECT", typeNames[r.typ])
+	case r.typ == typeCONNACK && p.greeted:
+		return fmt.Errorf("a second CONNACK")
+	}
+	p.last, p.greeted = r.typ, p.greeted || r.typ == typeCONNACK
+	return nil
 }
 
 // resolve applies the broker's topic aliases.
