@@ -49,9 +49,9 @@ func TestBoard(t *testing.T) {
 	if end.n["stack"] >= bill.n["stack"] {
 		t.Errorf("stack: %d of %d used", end.n["stack"], bill.n["stack"])
 	}
-	t.Logf("flash %d; RAM %d = static %d + stack %d (used %d) + heap %d; %d messages in, %d out, %d dropped; mallocs %d, as at the start",
+	t.Logf("flash %d; RAM %d = static %d + stack %d (used %d) + heap %d; %d messages in, %d out, %d dropped; mallocs %d (%d at the start)",
 		bill.n["flash"], ram, bill.n["static"], bill.n["stack"], end.n["stack"], end.n["heap"],
-		end.n["in"], end.n["out"], end.n["dropped"], end.n["mallocs"])
+		end.n["in"], end.n["out"], end.n["dropped"], end.n["mallocs"], start.n["mallocs"])
 }
 
 func listens(addr string) func(report) bool {

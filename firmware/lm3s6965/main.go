@@ -10,6 +10,8 @@
 package main
 
 import (
+	"runtime"
+
 	"github.com/midgemq/midge/firmware/internal/console"
 	"github.com/midgemq/midge/firmware/internal/cortexm"
 	"github.com/midgemq/midge/firmware/internal/lan"
@@ -43,8 +45,10 @@ func main() {
 	prepareIdle()
 
 	con.Broker, con.Stack, con.Deepest = broker, &stack, cortexm.StackUsed
+	announced := plan.Limits().Bytes()
+	runtime.GC() // what only setting up needed; from here on there is nothing to collect
 	m := cortexm.Measure()
-	println("memory: flash", m.Flash, "static", m.Static, "stack", m.Stack, "heap", m.Heap, "ram", m.RAM())
+	println("memory: flash", m.Flash, "static", m.Static, "stack", m.Stack, "heap", m.Heap, "broker", announced)
 	for {
 		now := clock.Now()
 		n := eth.receive(frame[:])

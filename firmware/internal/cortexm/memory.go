@@ -41,9 +41,6 @@ type Memory struct {
 	Heap   int // in use
 }
 
-// RAM is all that the program takes: what is left of the chip's memory is free.
-func (m Memory) RAM() int { return m.Static + m.Stack + m.Heap }
-
 // PaintStack marks the unused part of the stack, for StackUsed. It is to be
 // called once, early, from main.
 func PaintStack() {

@@ -39,8 +39,8 @@ type conn struct {
 	probed bool      // the peer asks whether we are there, or have room again
 	seq    tcp.Value // to answer it with
 
-	in    [plan.In]byte
-	out   [plan.Out]byte
+	in  [plan.In]byte
+	out [plan.Out]byte
 }
 
 func (c *conn) enter(p phase, now time.Duration) { c.phase, c.since = p, now }
