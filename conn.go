@@ -167,6 +167,7 @@ func (c *conn) batch() (over bool, err error) {
 	defer func() {
 		c.flushDirty()
 		c.flush()
+		c.awaitAnswers()
 		if now := time.Now(); now.Sub(sc.now) > time.Second {
 			c.timer.Heard(c.b.since(now)) // what came while a hook or the socket held us up counts
 		}
@@ -286,7 +287,9 @@ func (c *conn) send(write func(w *link.Writer, out []byte) []byte) bool {
 	if o.stage != flowing {
 		return false
 	}
+	before := len(o.out)
 	o.out = write(&o.w, o.out)
+	o.answers += len(o.out) - before
 	c.stats.packetsOut.Add(1)
 	if !o.w.Closed() {
 		return true

@@ -42,6 +42,7 @@ type outbox struct {
 	out      []byte // waiting
 	spare    []byte // the buffer last written, for the next turn
 	messages int    // PUBLISH packets in out
+	answers  int    // bytes in out that are none: see awaitAnswers
 	leaving  int    // bytes being written
 	stage    stage
 	code     mqtt.ReasonCode // of the last word
@@ -58,8 +59,9 @@ func (o *outbox) init(c *conn) {
 }
 
 const (
-	flushAt  = 64 << 10 // bytes from the queue that may wait in out: the socket's share, not the queue's
-	keepSize = 64 << 10 // larger buffers are not kept once written
+	flushAt   = 64 << 10  // bytes from the queue that may wait in out: the socket's share, not the queue's
+	keepSize  = 64 << 10  // larger buffers are not kept once written
+	answersAt = 256 << 10 // bytes of answers that may wait in out while the client is read on
 )
 
 // roomLocked reports whether the outbox takes a QoS 0 message of size bytes.
@@ -94,6 +96,17 @@ func (c *conn) flushAside() {
 	}
 }
 
+// awaitAnswers keeps a client that does not take its answers from asking for
+// more: what it is owed for what it sent has no bound but this. What others
+// send it does not count here, so a slow reader is read as long as it can be.
+func (o *outbox) awaitAnswers() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for o.writing && o.answers > answersAt && o.stage == flowing {
+		o.awaitLocked()
+	}
+}
+
 // startWriting claims the right to write, if there is anything to write.
 func (o *outbox) startWriting() bool {
 	o.mu.Lock()
@@ -117,9 +130,10 @@ func (o *outbox) pass() bool {
 	o.mu.Lock()
 	buf := o.out
 	o.out, o.spare = o.spare[:0], nil
-	o.messages, o.leaving = 0, len(buf)
+	o.messages, o.answers, o.leaving = 0, 0, len(buf)
 	deadline, arm := o.writeDeadlineLocked()
 	s := o.session
+	o.movedLocked()
 	o.mu.Unlock()
 
 	if arm {

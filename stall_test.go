@@ -1,6 +1,7 @@
 package midge_test
 
 import (
+	"bytes"
 	"fmt"
 	"runtime"
 	"strconv"
@@ -137,4 +138,35 @@ func wantSys(t *testing.T, p *peer, topic string, right func(int) bool) {
 	if n, err := strconv.Atoi(string(m.Payload)); err != nil || !right(n) {
 		t.Errorf("%s is %s", topic, m.Payload)
 	}
+}
+
+// A client that asks and does not take the answers is not read on until it
+// does: what waits for it stays within a bound, and nothing is lost.
+func TestAnswersHaveABound(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const bound = 512 << 10
+		w := newWorldSized(t, midge.Config{}, 4<<10)
+		p := w.connect("p")
+		p.subscribe("t", mqtt.AtMostOnce)
+		for range 10 { // more than the pipe holds: the writer blocks
+			w.b.Publish(mqtt.Message{Topic: "t", Payload: make([]byte, 2000)})
+		}
+		const pings = 512 << 10
+		go p.nc.Write(bytes.Repeat([]byte{0xC0, 0}, pings))
+		synctest.Wait()
+		if st := w.b.Clients()[0]; st.QueuedBytes > bound {
+			t.Fatalf("%d bytes wait for a client that does not read", st.QueuedBytes)
+		}
+		got := map[packet.Type]int{}
+		for got[packet.PINGRESP] < pings {
+			h, _, err := p.next()
+			if err != nil {
+				t.Fatal(got, err)
+			}
+			got[h.Type]++
+		}
+		if got[packet.PUBLISH] != 10 {
+			t.Errorf("got %v", got)
+		}
+	})
 }

@@ -1,7 +1,7 @@
 package conform
 
 import (
-	"fmt"
+	"sync"
 
 	"github.com/midgemq/midge/mqtt"
 )
@@ -264,12 +264,14 @@ func takeOver(t *T) {
 // answered once, and all but the last are cut off.
 func takeOverRace(t *T) {
 	var racers []*peer
-	for i := range 24 {
-		racers = append(racers, t.dial(fmt.Sprint("racer", i)))
-	}
-	hello := t.fill("same", connect{})
-	for _, p := range racers {
-		p.send(hello)
+	for range 8 {
+		var start sync.WaitGroup
+		for range 16 {
+			p := t.dial("racer")
+			racers = append(racers, p)
+			start.Go(func() { p.send(t.fill("same", connect{})) })
+		}
+		start.Wait()
 	}
 	for _, p := range racers {
 		if r, err := p.next(t.target.patience(), anything); err == nil && (r == nil || r.typ != typeCONNACK) {
