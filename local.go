@@ -30,8 +30,9 @@ type localClient struct {
 	closed bool  // guarded by mu
 }
 
-// Subscribe calls handler with every message that matches filter, retained
-// ones first. qos caps the QoS handler sees. $share filters work as for
+// Subscribe calls handler with every message that matches filter: those that
+// are retained now, and those published from now on, never an older one of a
+// topic behind a newer. qos caps the QoS handler sees. $share filters work as for
 // clients. The queue between broker and handler has the bounds of a client's
 // (Config.MaxQueuedMessages, MaxQueuedBytes); what finds it full is dropped
 // and counted.
@@ -63,9 +64,7 @@ func (b *Broker) Subscribe(filter string, qos mqtt.QoS, handler Handler) (stop f
 	if _, _, shared := topic.Shared(filter); !shared {
 		r := replay{sub: l.sub}
 		for _, m := range b.owed(l.sub) {
-			if cur, ok := b.retained.Get(string(m.topic)); ok && cur == m {
-				l.deliver(m, r.delivery(m))
-			}
+			l.deliver(m, r.delivery(m))
 		}
 	}
 	return sync.OnceFunc(l.stop), nil
@@ -94,6 +93,7 @@ func (l *localClient) deliver(m *message, d delivery) {
 	defer l.mu.Unlock()
 	switch {
 	case l.closed:
+	case d.replay && !l.b.due(&d, time.Now().UnixNano()):
 	case l.queue.n >= l.b.set.MaxQueuedMessages || l.queue.bytes+m.size() > l.b.set.MaxQueuedBytes:
 		l.b.count.dropped.Add(1)
 	default:

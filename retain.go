@@ -54,10 +54,24 @@ func (b *Broker) owed(sub *subscription) []*message {
 	return all
 }
 
-// replayed is the delivery of a retained message: RETAIN is set
+// delivery is that of a retained message: RETAIN is set
 // [MQTT-3.3.1-8, 3.1.1] [X5-3.3.1.3-b].
 func (r *replay) delivery(m *message) delivery {
-	return delivery{m: m, qos: min(m.qos, r.sub.spec.QoS), ids: r.sub.ids, retain: true}
+	return delivery{m: m, qos: min(m.qos, r.sub.spec.QoS), ids: r.sub.ids, retain: true, replay: true}
+}
+
+// due reports whether d is still worth sending. A retained message is not when
+// a newer one has taken its place: that one was, or will be, routed to the
+// subscription. The caller holds the lock under which the newer one would be
+// queued or appended for this subscriber, so the older cannot come behind it.
+func (b *Broker) due(d *delivery, now int64) bool {
+	if d.replay {
+		if cur, ok := b.retained.Get(string(d.m.topic)); !ok || cur != d.m {
+			return false
+		}
+	}
+	_, alive := d.m.remaining(now)
+	return alive
 }
 
 // owe puts retained messages in line to be sent. Asking again for the same
@@ -87,9 +101,8 @@ func (s *session) owedAlready() (n int) {
 	return n
 }
 
-// replayLocked sends the next retained message, or skips it if a newer one
-// has taken its place: that one was, or will be, routed to this subscription.
-// It reports false when nothing is left or nothing can go now.
+// replayLocked sends the next retained message, or skips it if it is not due
+// any more. It reports false when nothing is left or nothing can go now.
 func (s *session) replayLocked(c, by *conn) bool {
 	if len(s.replays) == 0 {
 		return false
@@ -99,16 +112,13 @@ func (s *session) replayLocked(c, by *conn) bool {
 		s.replays = append(s.replays[:0], s.replays[1:]...)
 		return true
 	}
-	m := r.left[0]
-	if cur, ok := s.b.retained.Get(string(m.topic)); ok && cur == m {
-		d := r.delivery(m)
-		if d.qos == mqtt.AtMostOnce {
-			if !c.outbox.sendPlain(c, by, &d) {
-				return false
-			}
-		} else if !s.out.Ready() || !s.sendLocked(c, by, nil, &d) {
+	d := r.delivery(r.left[0])
+	if d.qos == mqtt.AtMostOnce {
+		if !c.outbox.sendPlain(c, by, &d) {
 			return false
 		}
+	} else if !s.out.Ready() || !s.sendLocked(c, by, nil, &d) {
+		return false
 	}
 	r.left[0] = nil
 	r.left = r.left[1:]
@@ -124,7 +134,7 @@ func (o *outbox) sendPlain(c, by *conn, d *delivery) bool {
 		return false
 	}
 	now := time.Now().UnixNano()
-	if _, alive := d.m.remaining(now); !alive {
+	if !o.c.b.due(d, now) {
 		return true
 	}
 	if o.publishLocked(d.m, &variant{retain: d.retain, ids: d.ids}, now) {

@@ -49,15 +49,17 @@ type session struct {
 }
 
 // A delivery is one message on its way to one session.
-type slot = flow.Slot[delivery]
-
 type delivery struct {
 	m      *message
 	ids    []uint32 // identifiers of the subscriptions that matched
 	share  *group   // the group that chose this session
 	qos    mqtt.QoS // granted
 	retain bool     // the RETAIN flag this subscriber sees
+	replay bool     // out of the retained store, for a new subscription
 }
+
+// A slot is a delivery at QoS 1 or 2 that has been sent and not completed.
+type slot = flow.Slot[delivery]
 
 func (b *Broker) newSession(id string) *session {
 	s := &session{b: b, id: id, subs: map[string]*subscription{}}
@@ -161,7 +163,7 @@ func (s *session) sendLocked(c *conn, by *conn, sc *scratch, d *delivery) bool {
 	if sc != nil {
 		now = sc.now.UnixNano()
 	}
-	if _, alive := d.m.remaining(now); !alive {
+	if !s.b.due(d, now) {
 		return true
 	}
 	x := variant{qos: d.qos, retain: d.retain, ids: d.ids}
