@@ -256,7 +256,7 @@ func (s *session) pumpLocked() {
 		return
 	}
 	now := time.Now().UnixNano()
-	for len(c.out) < outMax {
+	for len(c.out) < outMax && !c.ending {
 		if s.sending.Pending() {
 			slot := s.sending.Resend()
 			if slot == nil {
@@ -267,7 +267,7 @@ func (s *session) pumpLocked() {
 			break
 		}
 	}
-	for len(c.out) < outMax {
+	for len(c.out) < outMax && !c.ending {
 		p := s.queue0.peek()
 		if p == nil {
 			break
@@ -302,8 +302,8 @@ func (s *session) sendNextLocked(c *Conn, now int64) bool {
 	if f.QoS == mqtt.ExactlyOnce {
 		stage = flow.AwaitPubrec
 	}
-	if s.store != nil {
-		s.persistLocked(Op{Key: windowKey(p.id), Value: windowValue(f.ID, stage)})
+	if s.store != nil && !s.persistLocked(Op{Key: windowKey(p.id), Value: windowValue(f.ID, stage)}) {
+		return false
 	}
 	p.stage = InFlight
 	if p.timer != nil {
@@ -340,15 +340,21 @@ func (s *session) finishLocked(p *Pending, r Result, err error) {
 	s.changedLocked()
 }
 
-// persistLocked tells the store. A store that fails ends the client: its
-// promises would not be kept.
-func (s *session) persistLocked(ops ...Op) {
-	if s.store == nil || s.closed != nil {
-		return
+// persistLocked tells the store, before the server hears of it. A store that
+// fails ends the client, since its promises would not be kept: when this
+// reports false nothing more may be said.
+func (s *session) persistLocked(ops ...Op) bool {
+	if s.store == nil {
+		return true
+	}
+	if s.closed != nil {
+		return false
 	}
 	if err := s.store.Apply(ops); err != nil {
 		s.failLocked(fmt.Errorf("%w: %w", ErrStore, err))
+		return false
 	}
+	return true
 }
 
 func (s *session) failLocked(err error) {
@@ -403,9 +409,9 @@ func (s *session) pubrecLocked(c *Conn, a *packet.Ack) {
 		s.released[a.ID] = p
 		s.bytes -= len(p.record)
 		p.stage, p.record = Released, nil
-		if s.store != nil {
-			s.persistLocked(Op{Key: messageKey(p.id), Delete: true},
-				Op{Key: windowKey(p.id), Value: windowValue(a.ID, flow.AwaitPubcomp)})
+		if s.store != nil && !s.persistLocked(Op{Key: messageKey(p.id), Delete: true},
+			Op{Key: windowKey(p.id), Value: windowValue(a.ID, flow.AwaitPubcomp)}) {
+			return
 		}
 	}
 	// [MQTT-4.6.0-4] PUBRELs leave in the order the PUBRECs came.
@@ -466,8 +472,8 @@ func (s *session) acknowledge(m *Message, code mqtt.ReasonCode) error {
 			return nil
 		}
 		delete(s.handling, m.id)
-		if s.store != nil && !code.Failed() {
-			s.persistLocked(Op{Key: heldKey(m.id)})
+		if s.store != nil && !code.Failed() && !s.persistLocked(Op{Key: heldKey(m.id)}) {
+			return s.closed
 		}
 	} else if m.from != s.conn {
 		return ErrStaleAck
@@ -504,8 +510,8 @@ func (s *session) pubrel(c *Conn, id mqtt.PacketID) {
 	if s.receiving.Pubrel(id) {
 		code = mqtt.Success
 		delete(s.handling, id)
-		if s.store != nil {
-			s.persistLocked(Op{Key: heldKey(id), Delete: true})
+		if s.store != nil && !s.persistLocked(Op{Key: heldKey(id), Delete: true}) {
+			return
 		}
 	}
 	c.out = c.w.Ack(c.out, packet.PUBCOMP, id, code)
