@@ -53,28 +53,25 @@ func Check(err error) {
 }
 
 // Address reads a dotted IPv4 address that was built in; "" is all zero: ask
-// DHCP.
+// DHCP. It panics at what is neither.
 func Address(s string) (a [4]byte) {
 	if s == "" {
 		return a
 	}
-	part, value := 0, 0
+	part, value, digits := 0, 0, 0
 	for i := 0; i <= len(s); i++ {
 		switch {
-		case i == len(s) || s[i] == '.':
-			if part > 3 || value > 255 {
-				panic("fatal: address: " + s)
-			}
+		case i < len(s) && s[i] >= '0' && s[i] <= '9':
+			value, digits = 10*value+int(s[i]-'0'), digits+1
+		case digits > 0 && digits < 4 && value < 256 && part < 4 && (i == len(s) || s[i] == '.'):
 			a[part] = byte(value)
-			part, value = part+1, 0
-		case s[i] >= '0' && s[i] <= '9':
-			value = 10*value + int(s[i]-'0')
+			part, value, digits = part+1, 0, 0
 		default:
-			panic("fatal: address: " + s)
+			panic("fatal: not an address: " + s)
 		}
 	}
 	if part != 4 {
-		panic("fatal: address: " + s)
+		panic("fatal: not an address: " + s)
 	}
 	return a
 }
