@@ -14,7 +14,6 @@ import (
 
 	"github.com/midgemq/midge/internal/index"
 	"github.com/midgemq/midge/mqtt"
-	"github.com/midgemq/midge/topic"
 	"github.com/midgemq/midge/transport"
 )
 
@@ -281,19 +280,22 @@ func (s *session) describe(c *conn) ClientStats {
 
 // Publish sends m to everyone subscribed, as a client would. It returns when
 // m is in every subscriber's hands or queue; it waits for no network. Topics
-// that begin with $ are allowed here. m.Payload is copied.
+// that begin with $ are allowed here. m.Payload is copied. An error says what
+// no packet can hold, or that the broker is closed.
 func (b *Broker) Publish(m mqtt.Message) error {
-	if err := topic.CheckName(m.Topic); err != nil {
+	if err := checkPublic(&m); err != nil {
 		return fmt.Errorf("midge: publish %q: %w", m.Topic, err)
-	}
-	if !m.QoS.Valid() {
-		return fmt.Errorf("midge: publish %q: QoS %d", m.Topic, m.QoS)
 	}
 	if b.ctx.Err() != nil {
 		return ErrClosed
 	}
+	kept := fromPublic(&m, time.Now().UnixNano())
+	largest := kept.forward(&variant{qos: mqtt.ExactlyOnce}, 0)
+	if n := largest.Size(mqtt.V5); n > mqtt.MaxPacketSize {
+		return fmt.Errorf("midge: publish %q: a packet of %d bytes, no packet is that large", m.Topic, n)
+	}
 	b.count.publishedHere.Add(1)
-	b.publishKept(fromPublic(&m, time.Now().UnixNano()))
+	b.publishKept(kept)
 	return nil
 }
 

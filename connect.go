@@ -96,7 +96,7 @@ func (c *conn) greet5(p *packet.Connect, g *greeting) {
 		g.peer.ReceiveMaximum = props.ReceiveMaximum
 	}
 	if props.MaximumPacketSize > 0 {
-		g.peer.MaxPacketSize = props.MaximumPacketSize
+		g.peer.MaxPacketSize = min(props.MaximumPacketSize, mqtt.MaxPacketSize)
 	}
 	g.peer.TopicAliasMaximum = min(props.TopicAliasMaximum, uint16(max(c.b.set.MaxAliasesOut, 0)))
 	g.wantResponse = props.RequestResponseInformation == 1

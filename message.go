@@ -1,10 +1,15 @@
 package midge
 
 import (
+	"errors"
+	"fmt"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/midgemq/midge/mqtt"
 	"github.com/midgemq/midge/packet"
+	"github.com/midgemq/midge/topic"
 )
 
 // A message is one application message on its way. It is immutable once it
@@ -69,7 +74,46 @@ func (m *message) public(now int64) mqtt.Message {
 	return out
 }
 
-// fromPublic makes a kept message of what a program publishes.
+// checkPublic says what keeps a program's message from being published.
+func checkPublic(m *mqtt.Message) error {
+	if err := topic.CheckName(m.Topic); err != nil {
+		return err
+	}
+	if !m.QoS.Valid() {
+		return fmt.Errorf("QoS %d", m.QoS)
+	}
+	if err := checkText("content type", m.ContentType); err != nil {
+		return err
+	}
+	if m.ResponseTopic != "" {
+		if err := topic.CheckName(m.ResponseTopic); err != nil {
+			return fmt.Errorf("response topic: %w", err)
+		}
+	}
+	for _, u := range m.User {
+		if err := errors.Join(checkText("user property", u.Name), checkText("user property", u.Value)); err != nil {
+			return err
+		}
+	}
+	if n := len(m.CorrelationData); n > 65535 {
+		return fmt.Errorf("correlation data has %d bytes, the most is 65535", n)
+	}
+	if n := len(m.Payload); n > mqtt.MaxRemainingLength {
+		return fmt.Errorf("payload has %d bytes, no packet holds them", n)
+	}
+	return nil
+}
+
+// checkText holds a string to what every string in a packet has to be.
+func checkText(what, s string) error {
+	if len(s) > 65535 || !utf8.ValidString(s) || strings.Contains(s, "\x00") {
+		return fmt.Errorf("%s: want at most 65535 bytes of UTF-8 without U+0000", what)
+	}
+	return nil
+}
+
+// fromPublic makes a kept message of what a program publishes and checkPublic
+// has passed.
 func fromPublic(in *mqtt.Message, now int64) *message {
 	return &message{
 		topic:   []byte(in.Topic),

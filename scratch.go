@@ -65,12 +65,17 @@ func (sc *scratch) keep() *message {
 
 // frame returns the message at hand, encoded once for everyone of this
 // version and QoS: no flags, identifier 0. idAt is where the identifier goes.
+// nil is a message no packet can hold: one that came under a topic alias may
+// be too large without.
 func (sc *scratch) frame(v mqtt.Version, q mqtt.QoS) (frame []byte, idAt int) {
 	f := formOf(v, q)
 	if len(sc.frames[f]) == 0 {
 		expiry, _ := sc.m.remaining(sc.now.UnixNano())
 		x := variant{qos: q}
 		p := sc.m.forward(&x, expiry)
+		if p.Size(v) > mqtt.MaxPacketSize {
+			return nil, 0
+		}
 		sc.frames[f] = p.Append(sc.frames[f][:0], v)
 		sc.frames[f][0] &^= 0x0F
 	}

@@ -97,7 +97,7 @@ func (c *conn) deliverNow(sc *scratch, by *conn, d *delivery) {
 	before := len(o.out)
 	if len(d.ids) == 0 && !o.w.Aliasing() {
 		frame, _ := sc.frame(o.w.Version(), mqtt.AtMostOnce)
-		if !o.w.Fits(len(frame)) {
+		if frame == nil || !o.w.Fits(len(frame)) {
 			return // [MQTT-3.1.2-25, 5.0]
 		}
 		if !o.roomLocked(len(frame)) {
