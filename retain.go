@@ -76,17 +76,17 @@ func (b *Broker) due(d *delivery, now int64) bool {
 
 // owe puts retained messages in line to be sent. Asking again for the same
 // filter starts over instead of adding up.
-func (s *session) owe(sub *subscription, messages []*message) {
+func (s *session) owe(r replay) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i := range s.replays {
-		if s.replays[i].sub.spec.Filter == sub.spec.Filter {
+		if s.replays[i].sub.spec.Filter == r.sub.spec.Filter {
 			s.replays = append(s.replays[:i], s.replays[i+1:]...)
 			break
 		}
 	}
-	if len(messages) > 0 {
-		s.replays = append(s.replays, replay{sub, messages})
+	if len(r.left) > 0 {
+		s.replays = append(s.replays, r)
 		s.backlog.Store(true)
 	}
 }

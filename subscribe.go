@@ -13,17 +13,22 @@ import (
 func (c *conn) subscribe(sc *scratch, p *packet.Subscribe) error {
 	s := c.session
 	sc.codes = sc.codes[:0]
-	var fresh []*subscription
+	var fresh []replay
+	due := s.owedAlready()
 	for req := range p.Filters.All() {
 		var code mqtt.ReasonCode
 		if s.in.Holds(p.ID) {
 			code = mqtt.PacketIdentifierInUse
-		} else if sub, replay, refused := c.subscribeOne(p, req); refused.Failed() {
+		} else if due > 4*c.b.retained.Len()+c.b.set.MaxQueuedMessages {
+			code = mqtt.QuotaExceeded
+		} else if sub, wants, refused := c.subscribeOne(p, req); refused.Failed() {
 			code = refused
 		} else {
 			code = grant(sub.spec.QoS)
-			if replay {
-				fresh = append(fresh, sub)
+			if wants {
+				r := replay{sub, c.b.owed(sub)}
+				due += len(r.left)
+				fresh = append(fresh, r)
 			}
 		}
 		if code.Failed() && c.info.Version != mqtt.V5 {
@@ -33,16 +38,16 @@ func (c *conn) subscribe(sc *scratch, p *packet.Subscribe) error {
 	}
 	ack := packet.Suback{Type: packet.SUBACK, ID: p.ID, Codes: sc.codes}
 	c.send(func(w *link.Writer, out []byte) []byte { return w.Suback(out, &ack) })
-	for _, sub := range fresh {
-		s.owe(sub, c.b.owed(sub))
+	for _, r := range fresh {
+		s.owe(r)
 	}
 	s.pump(c, c)
 	return nil
 }
 
-// subscribeOne puts one filter into effect. replay says whether retained
+// subscribeOne puts one filter into effect. retained says whether retained
 // messages are due.
-func (c *conn) subscribeOne(p *packet.Subscribe, req packet.Subscription) (sub *subscription, replay bool, refused mqtt.ReasonCode) {
+func (c *conn) subscribeOne(p *packet.Subscribe, req packet.Subscription) (sub *subscription, retained bool, refused mqtt.ReasonCode) {
 	// [MQTT-4.7.1-1, 5.0] [MQTT-4.7.1-2, 5.0] [MQTT-4.7.3-1, 5.0] [MQTT-4.8.2-1, 5.0] [MQTT-4.8.2-2, 5.0]
 	if topic.CheckFilter(req.Filter) != nil || topic.Levels(req.Filter) > c.b.set.MaxTopicLevels {
 		return nil, false, mqtt.TopicFilterInvalid
@@ -70,9 +75,6 @@ func (c *conn) subscribeOne(p *packet.Subscribe, req packet.Subscription) (sub *
 	if refusal := c.askSubscribe(&sub.spec); refusal != nil {
 		return nil, false, refusal.Code
 	}
-	if c.session.owedAlready() > 4*c.b.retained.Len()+c.b.set.MaxQueuedMessages {
-		return nil, false, mqtt.QuotaExceeded
-	}
 	sub.ids = subscriptionIDs(sub.spec.ID)
 
 	s := c.session
@@ -85,11 +87,11 @@ func (c *conn) subscribeOne(p *packet.Subscribe, req packet.Subscription) (sub *
 	switch {
 	case shared: // [X5-4.8.2-a]
 	case c.info.Version != mqtt.V5: // [MQTT-3.8.4-3, 3.1.1]
-		replay = true
+		retained = true
 	default: // [MQTT-3.3.1-9, 5.0] [MQTT-3.3.1-10, 5.0] [MQTT-3.3.1-11, 5.0]
-		replay = sub.spec.RetainHandling == 0 || (sub.spec.RetainHandling == 1 && old == nil)
+		retained = sub.spec.RetainHandling == 0 || (sub.spec.RetainHandling == 1 && old == nil)
 	}
-	return sub, replay, mqtt.Success
+	return sub, retained, mqtt.Success
 }
 
 // askSubscribe asks Hooks.Subscribe, which may lower the QoS.
@@ -134,7 +136,7 @@ func (c *conn) unsubscribeOne(id mqtt.PacketID, filter []byte) mqtt.ReasonCode {
 	switch {
 	case sub != nil:
 		c.b.uninstall(sub)
-		s.owe(sub, nil)
+		s.owe(replay{sub: sub})
 		return mqtt.Success
 	case topic.CheckFilter(filter) != nil:
 		return mqtt.TopicFilterInvalid

@@ -2,6 +2,8 @@ package midge_test
 
 import (
 	"bytes"
+	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 
@@ -45,5 +47,50 @@ func TestUnsubscribeUnderAHeldIdentifier(t *testing.T) {
 		w.b.Publish(mqtt.Message{Topic: "t", Payload: []byte("not any more")})
 		p.write([]byte{0xC0, 0})
 		p.want(packet.PINGRESP)
+	})
+}
+
+// What one SUBSCRIBE makes the broker remember to send has a bound, however
+// many filters it has.
+func TestOwedRetainedHaveABound(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const levels, kept = 8, 20
+		w := newWorld(t, midge.Config{MaxQueuedMessages: 10, SysInterval: -1})
+		for i := range kept {
+			w.b.Publish(mqtt.Message{Topic: fmt.Sprint(strings.Repeat("a/", levels), i), Payload: []byte("x"), Retain: true})
+		}
+		p := w.connect("p")
+		s := packet.Subscribe{ID: 9}
+		for i := range 1 << levels { // every one of them matches every topic
+			f := ""
+			for k := range levels {
+				f += []string{"a/", "+/"}[i>>k&1]
+			}
+			s.Filters = s.Filters.Add(packet.Subscription{Filter: []byte(f + "+")})
+		}
+		p.write(s.Append(nil, p.v))
+		var k packet.Suback
+		if err := k.Decode(p.v, packet.SUBACK, p.want(packet.SUBACK)); err != nil {
+			t.Fatal(err)
+		}
+		granted := bytes.IndexByte(k.Codes, byte(mqtt.QuotaExceeded))
+		if most := (4*kept + 10 + kept) / kept; granted < 1 || granted > most {
+			t.Errorf("%d filters were granted, %d messages are owed for each", granted, kept)
+		}
+		p.write([]byte{0xC0, 0})
+		got := 0
+		for {
+			h, _, err := p.next()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if h.Type == packet.PINGRESP {
+				break
+			}
+			got++
+		}
+		if got != granted*kept {
+			t.Errorf("got %d messages for %d filters", got, granted)
+		}
 	})
 }
