@@ -88,23 +88,27 @@ func (r *routeCache) build(p *plan) {
 		})
 	}
 	clear(r.place)
+	for i := range p.targets {
+		if t := &p.targets[i]; t.subs != nil {
+			t.merge(t.subs)
+		}
+	}
 }
 
+// add notes one more subscription of the session. Two to one filter come one
+// after the other, since the index keeps them together: the later is about to
+// replace the earlier.
 func (t *target) add(sub *subscription) {
 	if t.subs == nil {
 		t.subs = []*subscription{t.one}
 	}
-	for i, other := range t.subs {
-		if other.spec.Filter == sub.spec.Filter { // one is about to replace the other
-			if sub.seq > other.seq {
-				t.subs[i] = sub
-			}
-			t.merge(t.subs)
-			return
-		}
+	last := &t.subs[len(t.subs)-1]
+	switch {
+	case (*last).spec.Filter != sub.spec.Filter:
+		t.subs = append(t.subs, sub)
+	case sub.seq > (*last).seq:
+		*last = sub
 	}
-	t.subs = append(t.subs, sub)
-	t.merge(t.subs)
 }
 
 func (t *target) merge(subs []*subscription) {
@@ -117,7 +121,7 @@ func (t *target) merge(subs []*subscription) {
 	}
 }
 
-// without returns the target as its own messages see it: less what has No
+// withoutLocal returns the target as its own messages see it: less what has No
 // Local [MQTT-3.8.3-3, 5.0]. False is nobody left.
 func (t *target) withoutLocal() (target, bool) {
 	var rest []*subscription

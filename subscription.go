@@ -40,7 +40,7 @@ type shares struct {
 	groups map[string]*group // guarded by mu, by key
 }
 
-// subscribe puts sub into effect in place of old, which may be nil. The new
+// install puts sub into effect in place of old, which may be nil. The new
 // one stands before the old one goes, so no message falls between
 // [MQTT-3.8.4-4, 5.0] [MQTT-3.8.4-3, 3.1.1].
 func (b *Broker) install(sub, old *subscription) {

@@ -1,0 +1,86 @@
+package midge
+
+import (
+	"runtime"
+	"slices"
+	"testing"
+
+	"github.com/midgemq/midge/mqtt"
+	"github.com/midgemq/midge/packet"
+)
+
+// overlapping are n filters of levels a or +, all of which match a/a/.../b.
+func overlapping(levels int) (filters []string, topic string) {
+	for i := range 1 << levels {
+		f := ""
+		for k := range levels {
+			f += []string{"a/", "+/"}[i>>k&1]
+		}
+		filters = append(filters, f+"b")
+	}
+	for range levels {
+		topic += "a/"
+	}
+	return filters, topic + "b"
+}
+
+// Many filters of one client that match one topic are one target; what it
+// takes to find that out grows with their number, not with its square.
+func TestPlanOfManyOverlaps(t *testing.T) {
+	allocated := func(levels int) uint64 {
+		h := newRig(t)
+		c := h.client(t, "c", mqtt.V5)
+		filters, topic := overlapping(levels)
+		for i, f := range filters {
+			p := packet.Subscribe{
+				ID: 1, Properties: &packet.Properties{SubscriptionIdentifier: uint32(i + 1)},
+				Filters: packet.Filters(nil).Add(packet.Subscription{Filter: []byte(f), QoS: mqtt.QoS(i % 3)}),
+			}
+			c.subscribe(h.sc, &p)
+			c.drop()
+		}
+		var r routeCache
+		p := r.plan(h.b, []byte(topic))
+		if len(p.targets) != 1 || p.targets[0].qos != 2 {
+			t.Fatalf("%d targets", len(p.targets))
+		}
+		ids := slices.Sorted(slices.Values(p.targets[0].ids))
+		if len(ids) != len(filters) || ids[0] != 1 || ids[len(ids)-1] != uint32(len(filters)) {
+			t.Errorf("%d identifiers of %d", len(ids), len(filters))
+		}
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		for range 10 {
+			var r routeCache
+			r.plan(h.b, []byte(topic))
+		}
+		runtime.ReadMemStats(&after)
+		return after.TotalAlloc - before.TotalAlloc
+	}
+	small, large := allocated(6), allocated(9)
+	if large > 16*small {
+		t.Errorf("ten plans of 64 filters take %d bytes, of 512 %d", small, large)
+	}
+}
+
+// While a subscription takes another's place both are found; the later counts.
+func TestPlanDuringReplacement(t *testing.T) {
+	h := newRig(t)
+	c := h.client(t, "c", mqtt.V5)
+	for _, order := range [][]uint64{{1, 2}, {2, 1}} {
+		var subs []*subscription
+		for _, seq := range order {
+			sub := &subscription{s: c.session, seq: seq, spec: Subscription{Filter: "t", QoS: mqtt.QoS(seq % 2)}}
+			h.b.index.Add("t", sub)
+			subs = append(subs, sub)
+		}
+		var r routeCache
+		p := r.plan(h.b, []byte("t"))
+		if len(p.targets) != 1 || p.targets[0].qos != 0 {
+			t.Errorf("order %v: QoS %d", order, p.targets[0].qos)
+		}
+		for _, sub := range subs {
+			h.b.index.Remove("t", sub)
+		}
+	}
+}
