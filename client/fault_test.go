@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net"
 	"net/url"
@@ -79,7 +80,7 @@ func (f *fuse) copy(to, from net.Conn) {
 		if err != nil {
 			return
 		}
-		if f.left.Add(-int64(n)) < 0 && !f.burnt.Swap(true) && f.fault(to, buf[:n]) {
+		if f.left.Add(-int64(n)) < 0 && !f.burnt.Swap(true) && f.fault(to, from, buf[:n]) {
 			return
 		}
 		if _, err := to.Write(buf[:n]); err != nil {
@@ -89,7 +90,7 @@ func (f *fuse) copy(to, from net.Conn) {
 }
 
 // fault does one; it reports whether this direction is over.
-func (f *fuse) fault(to net.Conn, last []byte) bool {
+func (f *fuse) fault(to, from net.Conn, last []byte) bool {
 	f.b.mu.Lock()
 	f.b.count++
 	f.b.mu.Unlock()
@@ -100,12 +101,7 @@ func (f *fuse) fault(to net.Conn, last []byte) bool {
 		to.Write(last)
 	case 2: // nothing arrives
 	case 3: // this direction falls silent until somebody gives up
-		for {
-			buf := make([]byte, 4096)
-			if _, err := to.Read(buf); err != nil {
-				return true
-			}
-		}
+		io.Copy(io.Discard, from)
 	case 4: // a stall, and on it goes
 		<-time.After(time.Duration(f.b.roll(3000)) * time.Millisecond)
 		f.left.Store(int64(f.b.roll(2 * f.b.every)))
