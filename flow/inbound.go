@@ -45,15 +45,30 @@ type holding struct {
 	now bool // its PUBLISH came on this connection, so it counts against limit
 }
 
-// InitFixed takes all memory for a Receive Maximum of up to n at once: nothing
-// is allocated later.
-func (in *Inbound) InitFixed(n int) {
-	*in = Inbound{due: make([]arrived, n), held: make([]holding, 0, n)}
+// An InboundStorage is memory for windows that never grow.
+type InboundStorage struct {
+	due  []arrived
+	held []holding
 }
 
-// FixedInboundBytes is what InitFixed takes for n, in bytes.
-func FixedInboundBytes(n int) int {
-	return n * int(unsafe.Sizeof(arrived{})+unsafe.Sizeof(holding{}))
+// MakeInboundStorage takes all memory for windows of n messages together, at
+// once.
+func MakeInboundStorage(n int) InboundStorage {
+	return InboundStorage{make([]arrived, n), make([]holding, n)}
+}
+
+// InboundDue and InboundHeld are the two tables of an InboundStorage, in bytes
+// a message.
+const (
+	InboundDue  = int(unsafe.Sizeof(arrived{}))
+	InboundHeld = int(unsafe.Sizeof(holding{}))
+)
+
+// InitFixed cuts the memory for a Receive Maximum of up to n out of s: nothing
+// is allocated later.
+func (in *Inbound) InitFixed(n int, s *InboundStorage) {
+	*in = Inbound{due: s.due[:n:n], held: s.held[:0:n]}
+	s.due, s.held = s.due[n:], s.held[n:]
 }
 
 // Resume begins a connection on which this end enforces receiveMaximum; a

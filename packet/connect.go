@@ -81,8 +81,8 @@ func (p *Connect) protocol(r *reader) error {
 	if r.err != nil {
 		return r.err
 	}
-	old := string(name) == "MQIsdp"
-	if !old && string(name) != "MQTT" {
+	old := mqtt.Text(name) == "MQIsdp"
+	if !old && mqtt.Text(name) != "MQTT" {
 		return errProtocolName
 	}
 	p.Version = mqtt.Version(level)

@@ -78,27 +78,61 @@ func (p *Forward) propertiesSize() int {
 	return n
 }
 
-// Append appends p as a packet.
+// Append appends p as a packet. It writes into place rather than appends: this
+// is what a broker does most.
 func (p *Forward) Append(dst []byte, v mqtt.Version) []byte {
-	dst = AppendHeader(dst, PUBLISH, publishFlags(p.Dup, p.Retain, p.QoS), p.bodySize(v))
-	dst = appendString(dst, p.Topic)
+	n := p.bodySize(v)
+	at, size := len(dst), 1+VarintSize(n)+n
+	if cap(dst)-at < size {
+		dst = append(dst, make([]byte, size)...)
+	}
+	dst = dst[:at+size]
+	b := dst[at:]
+	b[0] = byte(PUBLISH)<<4 | publishFlags(p.Dup, p.Retain, p.QoS)
+	i := 2
+	if b[1] = byte(n); n >= 0x80 {
+		i = 1 + putVarint(b[1:], n)
+	}
+	b[i], b[i+1] = byte(len(p.Topic)>>8), byte(len(p.Topic))
+	i += 2 + copy(b[i+2:], p.Topic)
 	if p.QoS > mqtt.AtMostOnce {
-		dst = appendUint16(dst, uint16(p.ID))
+		b[i], b[i+1] = byte(p.ID>>8), byte(p.ID)
+		i += 2
 	}
 	if v == mqtt.V5 {
-		dst = AppendVarint(dst, p.propertiesSize())
-		if p.Expires {
-			dst = appendUint32(append(dst, byte(PropMessageExpiryInterval)), p.Expiry)
-		}
-		if p.Alias > 0 {
-			dst = appendUint16(append(dst, byte(PropTopicAlias)), p.Alias)
-		}
-		for _, id := range p.IDs {
-			dst = AppendVarint(append(dst, byte(PropSubscriptionIdentifier)), int(id))
-		}
-		dst = append(dst, p.Section...)
+		i += len(p.appendProperties(b[i:i]))
 	}
-	return append(dst, p.Payload...)
+	copy(b[i:], p.Payload)
+	return dst
+}
+
+// appendProperties appends the section with its length in front.
+func (p *Forward) appendProperties(dst []byte) []byte {
+	n := p.propertiesSize()
+	if n == 0 {
+		return append(dst, 0)
+	}
+	dst = AppendVarint(dst, n)
+	if p.Expires {
+		dst = appendUint32(append(dst, byte(PropMessageExpiryInterval)), p.Expiry)
+	}
+	if p.Alias > 0 {
+		dst = appendUint16(append(dst, byte(PropTopicAlias)), p.Alias)
+	}
+	for _, id := range p.IDs {
+		dst = AppendVarint(append(dst, byte(PropSubscriptionIdentifier)), int(id))
+	}
+	return append(dst, p.Section...)
+}
+
+// putVarint writes v in its shortest form and returns how many bytes it is.
+func putVarint(b []byte, v int) (n int) {
+	for ; v >= 0x80; n++ {
+		b[n] = byte(v) | 0x80
+		v >>= 7
+	}
+	b[n] = byte(v)
+	return n + 1
 }
 
 // AppendPublic is AppendForward for a program's message. It panics on

@@ -202,3 +202,22 @@ func TestPublicProperties(t *testing.T) {
 		t.Errorf("got %+v, want %+v", out, in)
 	}
 }
+
+// The eight-at-once look at a Topic Name sees what the slow one sees.
+func TestTopicNamesAtAnyPlace(t *testing.T) {
+	for at := range 20 {
+		for c := range 256 {
+			name := []byte("abcdefgh/jklmnopqrst")
+			name[at] = byte(c)
+			r := reader{b: appendString(nil, name)}
+			s, wild := r.topic()
+			if want := checkString(name); want != nil {
+				if r.err != want || s != nil {
+					t.Errorf("%q: %v, want %v", name, r.err, want)
+				}
+			} else if r.err != nil || wild != hasWildcard(name) || string(s) != string(name) {
+				t.Errorf("%q: %q wild %v, %v", name, s, wild, r.err)
+			}
+		}
+	}
+}

@@ -28,7 +28,8 @@ func (p *Publish) Decode(v mqtt.Version, flags byte, body []byte) error {
 	p.Dup, p.Retain, p.QoS = flags&8 != 0, flags&1 != 0, mqtt.QoS(flags>>1&3)
 	p.ID = 0
 	r := reader{b: body}
-	p.Topic = r.string() // [MQTT-3.3.2-1]
+	topic, wild := r.topic() // [MQTT-3.3.2-1]
+	p.Topic = topic
 	if p.QoS > mqtt.AtMostOnce {
 		p.ID = r.id() // [MQTT-2.2.1-2, 5.0] [MQTT-2.3.1-5, 3.1.1]
 	}
@@ -40,7 +41,7 @@ func (p *Publish) Decode(v mqtt.Version, flags byte, body []byte) error {
 	switch {
 	case r.err != nil:
 		return r.err
-	case hasWildcard(p.Topic): // [MQTT-3.3.2-2]
+	case wild: // [MQTT-3.3.2-2]
 		return errTopicName
 	case len(p.Topic) > 0:
 		return nil

@@ -1,6 +1,7 @@
 package packet
 
 import (
+	"bytes"
 	"unicode/utf8"
 
 	"github.com/midgemq/midge/mqtt"
@@ -75,7 +76,20 @@ func (r *reader) take(n int) []byte {
 }
 
 // bytes reads binary data: a length and what it counts.
-func (r *reader) bytes() []byte { return r.take(int(r.uint16())) }
+func (r *reader) bytes() []byte {
+	if len(r.b) < 2 {
+		r.fail(errTruncated)
+		return nil
+	}
+	n := 2 + int(r.b[0])<<8 + int(r.b[1])
+	if len(r.b) < n {
+		r.fail(errTruncated)
+		return nil
+	}
+	v := r.b[2:n:n]
+	r.b = r.b[n:]
+	return v
+}
 
 // string reads a UTF-8 encoded string.
 func (r *reader) string() []byte {
@@ -85,6 +99,45 @@ func (r *reader) string() []byte {
 		return nil
 	}
 	return s
+}
+
+// topic reads a Topic Name in one pass. wild is true if it has characters only
+// filters may have.
+func (r *reader) topic() (s []byte, wild bool) {
+	s = r.bytes()
+	i := 0
+	for ; i+8 <= len(s) && plain(load64(s[i:])); i += 8 {
+	}
+	for _, c := range s[i:] {
+		if c-('+'+1) < utf8.RuneSelf-('+'+1) {
+			continue
+		}
+		if c == '+' || c == '#' {
+			wild = true
+		} else if c == 0 || c >= utf8.RuneSelf {
+			if err := checkString(s); err != nil {
+				r.fail(err)
+				return nil, false
+			}
+			return s, hasWildcard(s)
+		}
+	}
+	return s, wild
+}
+
+// load64 is one load on most machines; encoding/binary would bring reflect in.
+func load64(b []byte) uint64 {
+	_ = b[7]
+	return uint64(b[0]) | uint64(b[1])<<8 | uint64(b[2])<<16 | uint64(b[3])<<24 |
+		uint64(b[4])<<32 | uint64(b[5])<<40 | uint64(b[6])<<48 | uint64(b[7])<<56
+}
+
+// plain reports whether eight characters at once are ASCII, and none of them
+// U+0000, + or #.
+func plain(w uint64) bool {
+	const ones, highs = 0x0101010101010101, 0x8080808080808080
+	plus, hash := w^ones*'+', w^ones*'#'
+	return (w|(w-ones)|(plus-ones)|(hash-ones))&highs == 0
 }
 
 // id reads a Packet Identifier, which is never 0
@@ -110,17 +163,17 @@ var errID0 = malformed("Packet Identifier 0")
 // checkString accepts UTF-8 without surrogates and U+0000
 // [MQTT-1.5.4-1, 5.0] [MQTT-1.5.4-2, 5.0] [MQTT-1.5.3-1, 3.1.1] [MQTT-1.5.3-2, 3.1.1].
 func checkString(s []byte) *Error {
-	ascii := true
-	for _, c := range s {
-		if c == 0 {
+	for i, c := range s {
+		if c-1 < utf8.RuneSelf-1 {
+			continue
+		}
+		switch { // rare, and so looked at twice
+		case bytes.IndexByte(s[i:], 0) >= 0:
 			return errNUL
+		case !utf8.Valid(s):
+			return errUTF8
 		}
-		if c >= utf8.RuneSelf {
-			ascii = false
-		}
-	}
-	if !ascii && !utf8.Valid(s) {
-		return errUTF8
+		return nil
 	}
 	return nil
 }

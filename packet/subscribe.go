@@ -120,7 +120,7 @@ func checkOptions(r *reader, v mqtt.Version, filter []byte, o byte) {
 		r.fail(errOptionQoS)
 	case o>>4&3 == 3: // [X5-3.8.3.1-b]
 		r.fail(errHandling)
-	case o&4 != 0 && len(filter) > 7 && string(filter[:7]) == "$share/": // [MQTT-3.8.3-4, 5.0]
+	case o&4 != 0 && len(filter) > 7 && mqtt.Text(filter[:7]) == "$share/": // [MQTT-3.8.3-4, 5.0]
 		r.fail(errSharedNoLocal)
 	}
 }

@@ -47,7 +47,7 @@ func CheckFilter[T ~string | ~[]byte](filter T) error {
 	if err := checkText(filter); err != nil {
 		return err
 	}
-	if len(filter) >= len(sharePrefix)-1 && string(filter[:len(sharePrefix)-1]) == "$share" &&
+	if begins(filter, sharePrefix[:len(sharePrefix)-1]) &&
 		(len(filter) == len(sharePrefix)-1 || filter[len(sharePrefix)-1] == '/') {
 		return checkShared(filter)
 	}
@@ -128,7 +128,7 @@ func checkWildcards[T ~string | ~[]byte](f T) error {
 // Shared takes a shared subscription's filter apart. ok is false for any
 // other filter, and for one that lacks a share name or a filter behind it.
 func Shared[T ~string | ~[]byte](filter T) (group, rest T, ok bool) {
-	if len(filter) < len(sharePrefix) || string(filter[:len(sharePrefix)]) != sharePrefix {
+	if !begins(filter, sharePrefix) {
 		return group, rest, false
 	}
 	for i := len(sharePrefix); i < len(filter); i++ {
@@ -139,6 +139,20 @@ func Shared[T ~string | ~[]byte](filter T) (group, rest T, ok bool) {
 		return group, rest, len(group) > 0 && len(rest) > 0
 	}
 	return group, rest, false
+}
+
+// begins reports whether s begins with prefix, without a conversion that a
+// small compiler would copy for.
+func begins[T ~string | ~[]byte](s T, prefix string) bool {
+	if len(s) < len(prefix) {
+		return false
+	}
+	for i := range len(prefix) {
+		if s[i] != prefix[i] {
+			return false
+		}
+	}
+	return true
 }
 
 // HasWildcard reports whether t contains + or #.
@@ -169,39 +183,26 @@ func Match[F, N ~string | ~[]byte](filter F, name N) bool {
 	if len(name) > 0 && name[0] == '$' && len(filter) > 0 && (filter[0] == '#' || filter[0] == '+') {
 		return false
 	}
-	f, n := 0, 0
-	for f < len(filter) {
-		switch filter[f] {
-		case '#':
-			return true
-		case '+':
-			f++
+	return MatchFrom(filter, name, 0)
+}
+
+// MatchFrom is Match for a filter and a name that agree in their first n bytes,
+// none of them a wildcard.
+func MatchFrom[F, N ~string | ~[]byte](filter F, name N, n int) bool {
+	for f := n; f < len(filter); f++ {
+		c := filter[f]
+		switch {
+		case n < len(name) && name[n] == c:
+			n++
+		case c == '+':
 			for n < len(name) && name[n] != '/' {
 				n++
 			}
-		default:
-			for f < len(filter) && filter[f] != '/' {
-				if n >= len(name) || name[n] != filter[f] {
-					return false
-				}
-				f++
-				n++
-			}
-		}
-		// Both stand at the end of a level.
-		switch {
-		case f == len(filter):
-			return n == len(name)
-		case n == len(name): // "a/#" matches "a", too
-			return f+2 == len(filter) && filter[f+1] == '#'
-		case name[n] != '/':
-			return false
-		}
-		f++
-		n++
-		if f == len(filter) { // the filter ends in an empty level
-			return n == len(name)
+		case c == '#':
+			return true
+		default: // "a/#" matches "a", too
+			return n == len(name) && c == '/' && f+2 == len(filter) && filter[f+1] == '#'
 		}
 	}
-	return false
+	return n == len(name)
 }
