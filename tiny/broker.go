@@ -46,6 +46,7 @@ type Broker struct {
 	// The packet at hand.
 	packets link.Packets
 	grants  []grant  // what match found, by session; the last is the program's own
+	hits    []uint8  // the sessions among them, in no order
 	ids     []uint32 // Subscription Identifiers of one message
 	client  Client
 	message Message
@@ -90,7 +91,7 @@ func New(l Limits, h Hooks) (*Broker, error) {
 	if err := l.check(); err != nil {
 		return nil, err
 	}
-	return lay(l, h, make([]byte, l.Slab), make([]byte, l.slots()*l.ReceiveBuffer)), nil
+	return lay(l, h, make([]byte, l.Slab+l.buffers())), nil
 }
 
 // NewIn is New with the slab and the receive buffers, the larger part, in the
@@ -101,38 +102,40 @@ func NewIn(mem []byte, l Limits, h Hooks) (*Broker, error) {
 	if err := l.check(); err != nil {
 		return nil, err
 	}
-	if need := l.Slab + l.slots()*l.ReceiveBuffer; len(mem) < need {
+	if need := l.Slab + l.buffers(); len(mem) < need {
 		return nil, &LimitError{"Slab and receive buffers in the caller's memory", 0, len(mem), need}
 	}
-	return lay(l, h, mem[:l.Slab:l.Slab], mem[l.Slab:]), nil
+	return lay(l, h, mem), nil
 }
 
-func lay(l Limits, h Hooks, slab, buffers []byte) *Broker {
+func lay(l Limits, h Hooks, mem []byte) *Broker {
 	b := &Broker{
 		limits:   l,
 		hooks:    h,
 		due:      never,
-		buffers:  buffers,
+		buffers:  mem[l.Slab:],
 		conns:    make([]conn, l.slots()),
 		sessions: make([]session, l.Sessions),
 		places:   make([]place, l.Sessions*l.Queue),
 		subs:     make([]subscription, l.Filters),
 		ids:      make([]uint32, l.Filters),
-		grants:   make([]grant, l.Sessions+1),
-		retained: make([]retained, l.Retained),
+		grants:   make([]grant, l.grants()),
+		hits:     make([]uint8, 0, l.grants()),
+		retained: make([]retained, orNone(l.Retained)),
 	}
-	b.slab.init(slab, make([]uint16, l.handles()))
+	b.slab.init(mem[:l.Slab:l.Slab], make([]uint16, l.handles()))
 	for i := range b.places {
 		b.places[i].next = uint16(i + 2)
 	}
 	b.places[len(b.places)-1].next = 0
 	b.spare, b.nspare = 1, len(b.places)
 	window := make([]flow.Slot[ref], l.Sessions*l.Inflight)
+	inbound := flow.MakeInboundStorage(l.Sessions * l.Inflight)
 	for i := range b.sessions {
 		s := &b.sessions[i]
 		s.at = uint8(i)
 		s.out.Init(l.Inflight, window[i*l.Inflight:(i+1)*l.Inflight])
-		s.in.InitFixed(l.Inflight)
+		s.in.InitFixed(l.Inflight, &inbound)
 	}
 	return b
 }

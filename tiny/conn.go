@@ -66,7 +66,7 @@ func (b *Broker) Buffer(s Slot) []byte {
 }
 
 func (b *Broker) buffer(s Slot) []byte {
-	size := b.limits.ReceiveBuffer
+	size := orNone(b.limits.ReceiveBuffer)
 	return b.buffers[int(s)*size:][:size:size]
 }
 

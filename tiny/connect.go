@@ -57,7 +57,7 @@ func (b *Broker) announced() mqtt.Limits {
 	return mqtt.Limits{
 		ReceiveMaximum:    uint16(b.limits.Inflight),
 		MaxPacketSize:     uint32(b.limits.MaxPacket),
-		MaxQoS:            mqtt.QoS(b.limits.MaxQoS),
+		MaxQoS:            mqtt.QoS(orNone(b.limits.MaxQoS)),
 		RetainAvailable:   b.limits.Retained > 0,
 		WildcardAvailable: true,
 		SubscriptionIDs:   true,
@@ -76,9 +76,9 @@ func (b *Broker) judge(at Slot, c *conn, p *packet.Connect) mqtt.ReasonCode {
 		return mqtt.BadAuthenticationMethod // [MQTT-4.12.0-1, 5.0]
 	case p.HasWill && w.Topic[0] == '$':
 		return mqtt.NotAuthorized
-	case p.HasWill && int(w.QoS) > b.limits.MaxQoS:
+	case p.HasWill && int(w.QoS) > orNone(b.limits.MaxQoS):
 		return mqtt.QoSNotSupported // [MQTT-3.2.2-12, 5.0]
-	case p.HasWill && w.Retain && b.limits.Retained == 0:
+	case p.HasWill && w.Retain && b.limits.Retained < 0:
 		return mqtt.RetainNotSupported // [MQTT-3.2.2-13, 5.0]
 	}
 	if len(p.ClientID) == 0 {

@@ -62,7 +62,7 @@ type keeper struct {
 // is passed over. It returns how many messages there were.
 func (b *Broker) Restore(f Flash) (n int, err error) {
 	count, size := f.Sectors()
-	if count < 2 || size < sectorHead+b.limits.RetainedBytes+b.limits.Retained*(recordHead+4) {
+	if count < 2 || size < sectorHead+b.limits.RetainedBytes+orNone(b.limits.Retained)*(recordHead+4) {
 		return 0, ErrFlash
 	}
 	k := &b.keeper
@@ -74,7 +74,7 @@ func (b *Broker) Restore(f Flash) (n int, err error) {
 		}
 	}
 	if k.sector >= 0 {
-		k.at = b.load(f, k.sector, size)
+		k.at = b.replayLog(f, k.sector, size)
 	}
 	b.flash = f
 	for i := range b.retained {
@@ -93,9 +93,9 @@ func word(f Flash, sector, at int) uint32 {
 	return uint32(get16(p[:])) | uint32(get16(p[2:]))<<16
 }
 
-// load replays a sector and returns where the next record goes: behind the
+// replayLog reads a sector and returns where the next record goes: behind the
 // last, or nowhere if the last was torn.
-func (b *Broker) load(f Flash, sector, size int) int {
+func (b *Broker) replayLog(f Flash, sector, size int) int {
 	for at := sectorHead; at+recordHead <= size; {
 		n, sum := int(word(f, sector, at)&0xFFFF), word(f, sector, at+4)
 		if n == erasedLength {

@@ -1,6 +1,7 @@
 package tiny
 
 import (
+	"runtime"
 	"unsafe"
 
 	"github.com/midgemq/midge/flow"
@@ -19,7 +20,7 @@ type Limits struct {
 	Inflight      int // [1, 1024] QoS 1 and 2 exchanges open in each direction of a session; default 4
 	Retained      int // [1, 1024] retained messages; negative: off; default 16
 	RetainedBytes int // [64, Slab] bytes of the slab they may take; default 2048
-	Slab          int // [1024, 262144] bytes for messages, wills, filters and identifiers together; default 4736
+	Slab          int // [1024, 262144] bytes for messages, wills, filters and identifiers together; default 4864
 	MaxQoS        int // [1, 2] highest QoS taken and granted; negative: 0; default 2
 	KeepDelay     int // [1, 86400] seconds a changed retained message waits for others before flash is written; default 5
 }
@@ -28,7 +29,7 @@ type Limits struct {
 // 32 filters, 512-byte packets, 4 messages waiting each, 2 KB retained.
 var defaultLimits = Limits{
 	Clients: 8, Filters: 32, MaxPacket: 512, Queue: 4, Inflight: 4,
-	Retained: 16, RetainedBytes: 2048, Slab: 4736, MaxQoS: 2, KeepDelay: 5,
+	Retained: 16, RetainedBytes: 2048, Slab: 4864, MaxQoS: 2, KeepDelay: 5,
 }
 
 // A LimitError is a field of Limits outside its range: the program's fault.
@@ -67,10 +68,6 @@ func (l Limits) withDefaults() Limits {
 	if l.ReceiveBuffer == 0 {
 		l.ReceiveBuffer = l.MaxPacket
 	}
-	l.ReceiveBuffer, l.MaxQoS = max(l.ReceiveBuffer, 0), max(l.MaxQoS, 0)
-	if l.Retained < 0 {
-		l.Retained, l.RetainedBytes = 0, 0
-	}
 	return l
 }
 
@@ -80,7 +77,7 @@ func (l Limits) check() error {
 		name     string
 		got      int
 		min, max int
-		off      bool // 0 is allowed, and means off
+		off      bool // negative is allowed, and means off
 	}{
 		{"Clients", l.Clients, 1, 250, false},
 		{"Sessions", l.Sessions, l.Clients, 250, false},
@@ -91,11 +88,11 @@ func (l Limits) check() error {
 		{"Inflight", l.Inflight, 1, 1024, false},
 		{"Retained", l.Retained, 1, 1024, true},
 		{"Slab", l.Slab, 1024, maxSlab, false},
-		{"RetainedBytes", l.RetainedBytes, 64, l.Slab, true},
-		{"MaxQoS", l.MaxQoS, 0, 2, false},
+		{"RetainedBytes", l.RetainedBytes, 64, l.Slab, l.Retained < 0},
+		{"MaxQoS", l.MaxQoS, 1, 2, true},
 		{"KeepDelay", l.KeepDelay, 1, 86400, false},
 	} {
-		if (f.got < f.min || f.got > f.max) && !(f.off && f.got == 0) {
+		if (f.got < f.min || f.got > f.max) && !(f.off && f.got < 0) {
 			return &LimitError{f.name, f.min, f.max, f.got}
 		}
 	}
@@ -113,8 +110,18 @@ func (l Limits) slots() int { return l.Clients + 1 }
 // SUBACK a connection, filters, retained messages, and messages waiting or in
 // flight, of which many share one.
 func (l Limits) handles() int {
-	return 2*l.Sessions + l.slots() + l.Filters + l.Retained + l.Sessions*(l.Queue+l.Inflight)
+	return 2*l.Sessions + l.slots() + l.Filters + orNone(l.Retained) + l.Sessions*(l.Queue+l.Inflight)
 }
+
+// grants is one for each session and one for the program, and no less than the
+// allocator likes to give.
+func (l Limits) grants() int { return max(l.Sessions+1, 16) }
+
+// buffers is what the receive buffers take together, in bytes.
+func (l Limits) buffers() int { return l.slots() * orNone(l.ReceiveBuffer) }
+
+// orNone is a limit, or 0 where it is off.
+func orNone(limit int) int { return max(limit, 0) }
 
 // An Item is one line of the memory bill: Count tables of Each bytes.
 type Item struct {
@@ -126,25 +133,76 @@ type Item struct {
 // Bytes is what the item comes to.
 func (i Item) Bytes() int { return i.Count * i.Each }
 
-// Bill itemizes what New asks the allocator for, on the machine it is called
-// on: pointers differ from chip to chip. The allocator's rounding is not in it.
+// Bill itemizes the memory that New takes, on the machine it is called on:
+// pointers differ from chip to chip. What Go's allocator adds by rounding up is
+// the last item; TinyGo's adds up to 15 bytes a table, which are not in it.
 func (l Limits) Bill() []Item {
 	l = l.withDefaults()
+	items := l.items()
+	return append(items, Item{"allocator's rounding", 1, l.rounding(items)})
+}
+
+func (l Limits) items() []Item {
 	return []Item{
 		{"broker and packet at hand", 1, int(unsafe.Sizeof(Broker{}))},
 		{"connections", l.slots(), int(unsafe.Sizeof(conn{}))},
-		{"receive buffers", l.slots(), l.ReceiveBuffer},
+		{"receive buffers", l.slots(), orNone(l.ReceiveBuffer)},
 		{"sessions", l.Sessions, int(unsafe.Sizeof(session{}))},
 		{"exchanges outbound", l.Sessions * l.Inflight, int(unsafe.Sizeof(flow.Slot[ref]{}))},
-		{"exchanges inbound", l.Sessions, flow.FixedInboundBytes(l.Inflight)},
+		{"exchanges inbound", l.Sessions * l.Inflight, flow.InboundDue + flow.InboundHeld},
 		{"queue places", l.Sessions * l.Queue, int(unsafe.Sizeof(place{}))},
 		{"subscriptions", l.Filters, int(unsafe.Sizeof(subscription{})) + int(unsafe.Sizeof(uint32(0)))},
-		{"match results", l.Sessions + 1, int(unsafe.Sizeof(grant(0)))},
-		{"retained messages, index", l.Retained, int(unsafe.Sizeof(retained{}))},
+		{"match results", 2 * l.grants(), int(unsafe.Sizeof(grant(0)))},
+		{"retained messages, index", orNone(l.Retained), int(unsafe.Sizeof(retained{}))},
 		{"handles", l.handles(), 2},
 		{"slab", 1, l.Slab},
 	}
 }
+
+// rounding is what the allocator adds to the tables New makes of items. Some
+// items are two tables, or share one.
+func (l Limits) rounding(items []Item) (n int) {
+	if runtime.Compiler != "gc" {
+		return 0
+	}
+	add := func(size int, pointers bool) {
+		asked := size
+		if pointers && size > 512 {
+			asked += 8 // the runtime's note where the pointers are
+		}
+		if size > 0 {
+			n += cap(append([]byte(nil), make([]byte, asked)...)) - size
+		}
+	}
+	add(l.Slab+l.buffers(), false)
+	for i, item := range items {
+		switch i {
+		case itemSlab, itemBuffers: // one table, added above
+		case itemInbound:
+			add(item.Count*flow.InboundDue, false)
+			add(item.Count*flow.InboundHeld, false)
+		case itemMatches:
+			add(l.grants(), false)
+			add(l.grants(), false)
+		case itemFilters:
+			add(item.Count*4, false)
+			add(item.Bytes()-item.Count*4, false)
+		default:
+			add(item.Bytes(), i <= itemSessions)
+		}
+	}
+	return n
+}
+
+// The items that rounding has to know apart.
+const (
+	itemBuffers  = 2
+	itemSessions = 3
+	itemInbound  = 5
+	itemFilters  = 7
+	itemMatches  = 8
+	itemSlab     = 11
+)
 
 // Bytes is the sum of the Bill: all the memory a Broker of these limits will
 // ever use, besides its caller's.

@@ -46,14 +46,13 @@ func (b *Broker) Publish(m *Message) error {
 		b.retain(h)
 	}
 	b.route(h, m.QoS, m.Retain)
-	b.slab.drop(h)
 	return nil
 }
 
 func (b *Broker) roomForOwn(q mqtt.QoS) bool {
 	places := 0
-	for i := range b.sessions {
-		if min(q, b.grants[i].qos()) == mqtt.AtMostOnce {
+	for _, i := range b.hits {
+		if min(q, b.grants[i].qos()) == mqtt.AtMostOnce || int(i) == len(b.sessions) {
 			continue
 		}
 		places++
@@ -82,7 +81,7 @@ func (b *Broker) Subscribe(filter string) error {
 	if sub == nil {
 		return ErrFull
 	}
-	sub.options = uint8(mqtt.ExactlyOnce) | optionAsPublished
+	sub.options |= uint8(mqtt.ExactlyOnce) | optionAsPublished
 	b.replay(sub)
 	return nil
 }

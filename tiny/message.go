@@ -57,7 +57,9 @@ func (b *Broker) store(topic, payload []byte, q mqtt.QoS, retain bool, p *packet
 		at += expiryPart
 	}
 	at += copy(o[at:], topic)
-	at += len(packet.AppendForward(o[at:at:at+section], p))
+	if section > 0 {
+		at += len(packet.AppendForward(o[at:at:at+section], p))
+	}
 	copy(o[at:], payload)
 	return h
 }
@@ -69,6 +71,13 @@ func putEnd(o []byte, end time.Duration) {
 	}
 }
 
+func endOf(o []byte) (end time.Duration) {
+	for i, c := range o[fixedPart : fixedPart+expiryPart] {
+		end |= time.Duration(c) << (8 * i)
+	}
+	return end
+}
+
 // view takes a message apart.
 func (b *Broker) view(h handle) view { return viewOf(b.slab.bytes(h)) }
 
@@ -78,14 +87,28 @@ func viewOf(o []byte) (v view) {
 	rest := o[fixedPart:]
 	if o[0]&flagExpires != 0 {
 		v.expires = true
-		for i := range expiryPart {
-			v.end |= time.Duration(rest[i]) << (8 * i)
-		}
+		v.end = endOf(o)
 		rest = rest[expiryPart:]
 	}
 	v.topic, rest = rest[:topic:topic], rest[topic:]
 	v.section, v.payload = rest[:section:section], rest[section:]
 	return v
+}
+
+// load makes a message in the slab a PUBLISH, and returns when it is worthless.
+func (b *Broker) load(h handle, f *packet.Forward) (end time.Duration) {
+	o := b.slab.bytes(h)
+	topic, section := int(get16(o[1:])), int(get16(o[3:]))
+	at := fixedPart
+	if o[0]&flagExpires != 0 {
+		f.Expires = true
+		end = endOf(o)
+		at += expiryPart
+	}
+	f.Topic = o[at : at+topic]
+	f.Section = o[at+topic : at+topic+section]
+	f.Payload = o[at+topic+section:]
+	return end
 }
 
 // left is what remains of a Message Expiry Interval, in seconds; false is
@@ -94,10 +117,14 @@ func (v *view) left(now time.Duration) (uint32, bool) {
 	if !v.expires {
 		return 0, true
 	}
-	if now >= v.end {
+	return left(v.end, now)
+}
+
+func left(end, now time.Duration) (uint32, bool) {
+	if now >= end {
 		return 0, false
 	}
-	return uint32((v.end - now + time.Second - 1) / time.Second), true
+	return uint32((end - now + time.Second - 1) / time.Second), true
 }
 
 // sayWill publishes a session's will. Its age counts from now: until here its
@@ -122,5 +149,4 @@ func (b *Broker) sayWill(s *session) {
 		b.retain(h)
 	}
 	b.route(h, v.qos, v.retain)
-	b.slab.drop(h)
 }

@@ -1,14 +1,17 @@
 package tiny
 
 import (
+	"time"
+
 	"github.com/midgemq/midge/flow"
 	"github.com/midgemq/midge/mqtt"
 	"github.com/midgemq/midge/packet"
 )
 
 const (
-	roomReply   = 5  // the longest acknowledgement
-	roomConnack = 64 // more than any CONNACK takes
+	roomReply   = 5              // the longest acknowledgement
+	roomConnack = 64             // more than any CONNACK takes
+	roomAround  = 24 + 5*maxAsks // what PUBLISH has around topic, section and payload, at most
 )
 
 // Pending reports whether Outgoing, or Over, has news for a connection.
@@ -164,10 +167,9 @@ func (b *Broker) resend(c *conn, s *session, dst []byte) ([]byte, bool) {
 	if slot.Stage == flow.AwaitPubcomp {
 		return c.out.Ack(dst, packet.PUBREL, slot.ID, mqtt.Success), true
 	}
-	v := b.view(slot.Value.handle())
-	f := b.forward(c, s, &v, slot.Value, nil)
-	f.Dup, f.ID = true, slot.ID
-	f.Expiry, _ = v.left(b.now) // its identifier is in use: it goes out even if late
+	f := packet.Forward{Dup: true, ID: slot.ID}
+	end := b.forward(c, s, &f, slot.Value, nil)
+	f.Expiry, _ = left(end, b.now) // its identifier is in use: it goes out even if late
 	if c.out.Fits(f.Size(c.in.Version())) {
 		b.stats.Sent++
 		return f.Append(dst, c.in.Version()), true
@@ -185,19 +187,22 @@ func (b *Broker) resend(c *conn, s *session, dst []byte) ([]byte, bool) {
 // say adds one PUBLISH, and at QoS 1 and 2 opens its exchange. A message that
 // expired or is too large for the client is passed over. false is no room in dst.
 func (b *Broker) say(c *conn, s *session, dst []byte, r ref, due *subscription) ([]byte, bool) {
-	v := b.view(r.handle())
-	left, fresh := v.left(b.now)
-	if !fresh {
-		b.stats.Expired++
-		return dst, true
+	var f packet.Forward
+	if end := b.forward(c, s, &f, r, due); f.Expires {
+		var fresh bool
+		if f.Expiry, fresh = left(end, b.now); !fresh {
+			b.stats.Expired++
+			return dst, true
+		}
 	}
-	f := b.forward(c, s, &v, r, due)
-	f.Expiry = left
-	switch size := f.Size(c.in.Version()); {
-	case !c.out.Fits(size): // [MQTT-3.1.2-25, 5.0]
-		return dst, true
-	case cap(dst)-len(dst) < size:
-		return dst, false
+	atMost := len(f.Topic) + len(f.Payload) + len(f.Section) + roomAround
+	if cap(dst)-len(dst) < atMost || !c.out.Fits(atMost) { // then it is worth counting
+		switch size := f.Size(c.in.Version()); {
+		case !c.out.Fits(size): // [MQTT-3.1.2-25, 5.0]
+			return dst, true
+		case cap(dst)-len(dst) < size:
+			return dst, false
+		}
 	}
 	if f.QoS > mqtt.AtMostOnce {
 		f.ID = s.out.Publish(f.QoS, r)
@@ -210,20 +215,19 @@ func (b *Broker) say(c *conn, s *session, dst []byte, r ref, due *subscription) 
 // forward is a message as one session gets it. It carries the identifiers of
 // all the session's subscriptions that match [MQTT-3.3.4-3] [MQTT-3.3.4-4, 5.0],
 // or, a retained one, of the one it is due to.
-func (b *Broker) forward(c *conn, s *session, v *view, r ref, due *subscription) packet.Forward {
-	f := packet.Forward{
-		QoS: r.qos(), Retain: r.retain(), Topic: v.topic, Payload: v.payload, Section: v.section, Expires: v.expires,
-	}
+func (b *Broker) forward(c *conn, s *session, f *packet.Forward, r ref, due *subscription) (end time.Duration) {
+	end = b.load(r.handle(), f)
+	f.QoS, f.Retain = r.qos(), r.retain()
 	if s.asks == 0 || c.in.Version() != mqtt.V5 {
-		return f
+		return end
 	}
 	ids := b.ids[:0]
 	for i := range b.subs[:b.nsubs] {
 		sub := &b.subs[i]
-		if sub.id != 0 && (sub == due || due == nil && sub.session == s.at && b.matches(sub, v.topic)) {
+		if sub.id != 0 && (sub == due || due == nil && sub.session == s.at && b.matches(sub, f.Topic)) {
 			ids = append(ids, sub.id)
 		}
 	}
 	f.IDs = ids
-	return f
+	return end
 }

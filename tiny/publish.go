@@ -11,36 +11,36 @@ import (
 // queued and acknowledged. false is no room, and nothing has happened.
 func (b *Broker) publish(at Slot, c *conn, p *packet.Publish) bool {
 	s := b.of(c)
-	if p.QoS > mqtt.AtMostOnce && s.in.Holds(p.ID) {
+	if p.QoS == mqtt.AtMostOnce {
+		b.publish0(at, s, p)
+		return true
+	}
+	if s.in.Holds(p.ID) {
 		b.repeated(at, c, p)
 		return true
 	}
-	code := check(p)
+	code := forbidden(p)
 	var h handle
-	wanted := false
 	if code == mqtt.Success {
 		matched := b.match(p.Topic, s.at)
-		switch {
-		case !matched:
-			code = mqtt.NoMatchingSubscribers
-		case p.QoS > mqtt.AtMostOnce:
-			if code = b.room1(c, p.QoS); code == wait {
-				return false
-			}
+		if code = b.room1(c, p.QoS); code == wait {
+			return false
 		}
-		wanted = matched || p.Retain
-		if !code.Failed() && wanted {
+		if !code.Failed() && (matched || p.Retain) {
 			h = b.store(p.Topic, p.Payload, p.QoS, p.Retain, p.Properties, b.now)
-			if h == 0 && p.QoS > mqtt.AtMostOnce {
+			if h == 0 {
 				if c.in.Version() != mqtt.V5 {
 					return false
 				}
 				code = mqtt.QuotaExceeded
 			}
 		}
+		if code == mqtt.Success && !matched {
+			code = mqtt.NoMatchingSubscribers
+		}
 	}
 	b.stats.Received++
-	if p.QoS > mqtt.AtMostOnce && s.in.Publish(p.QoS, p.ID) == flow.Excess {
+	if s.in.Publish(p.QoS, p.ID) == flow.Excess {
 		b.slab.drop(h)
 		b.end(at, mqtt.ReceiveMaximumExceeded) // [X5-3.3.4-e]
 		return true
@@ -53,34 +53,44 @@ func (b *Broker) publish(at Slot, c *conn, p *packet.Publish) bool {
 				b.retain(h)
 			}
 			b.route(h, p.QoS, p.Retain)
-		} else if wanted {
-			b.stats.Dropped++
+			h = 0
 		}
 	}
 	b.slab.drop(h)
-	b.settle(at, c, p, code)
-	return true
-}
-
-// wait is what room1 says when a message has to: a code no packet carries.
-const wait mqtt.ReasonCode = 0x7F
-
-// settle acknowledges a message, or ends the connection over it.
-func (b *Broker) settle(at Slot, c *conn, p *packet.Publish, code mqtt.ReasonCode) {
 	if code == mqtt.QuotaExceeded {
 		b.stats.Refused++
 	}
-	if p.QoS == mqtt.AtMostOnce {
+	s.in.Ack(p.ID, code)
+	b.acknowledge(c)
+	return true
+}
+
+// publish0 takes a QoS 0 message, which nobody waits for: what has no room is
+// dropped.
+func (b *Broker) publish0(at Slot, s *session, p *packet.Publish) {
+	b.stats.Received++
+	if code := forbidden(p); code != mqtt.Success {
 		if code == mqtt.PayloadFormatInvalid {
 			b.end(at, code)
 		}
 		return
 	}
-	if c.stage == open {
-		b.of(c).in.Ack(p.ID, code)
-		b.acknowledge(c)
+	if !b.match(p.Topic, s.at) && !p.Retain || b.hooks.Publish != nil && b.ask(at, p).Failed() {
+		return
 	}
+	h := b.store(p.Topic, p.Payload, p.QoS, p.Retain, p.Properties, b.now)
+	if h == 0 {
+		b.stats.Dropped++
+		return
+	}
+	if p.Retain {
+		b.retain(h)
+	}
+	b.route(h, p.QoS, p.Retain)
 }
+
+// wait is what room1 says when a message has to: a code no packet carries.
+const wait mqtt.ReasonCode = 0x7F
 
 // acknowledge passes receipts on in the order the messages came. Before 5.0
 // they cannot say no [MQTT-3.3.5-2, 3.1.1].
@@ -112,8 +122,8 @@ func (b *Broker) repeated(at Slot, c *conn, p *packet.Publish) {
 	}
 }
 
-// check refuses what may not be published by anybody.
-func check(p *packet.Publish) mqtt.ReasonCode {
+// forbidden refuses what may not be published by anybody.
+func forbidden(p *packet.Publish) mqtt.ReasonCode {
 	switch {
 	case p.Topic[0] == '$': // [X5-4.7.2-a] [X311-4.7.2-a]
 		return mqtt.NotAuthorized
@@ -166,8 +176,8 @@ func (b *Broker) allowed(s *session, v *view) bool {
 // subscriber that is held back borrows from what others leave free.
 func (b *Broker) room1(c *conn, q mqtt.QoS) mqtt.ReasonCode {
 	places, full, stuck, away := 0, false, false, false
-	for i := range b.sessions {
-		if min(q, b.grants[i].qos()) == mqtt.AtMostOnce {
+	for _, i := range b.hits {
+		if min(q, b.grants[i].qos()) == mqtt.AtMostOnce || int(i) == len(b.sessions) {
 			continue
 		}
 		places++
@@ -195,11 +205,14 @@ func (b *Broker) room1(c *conn, q mqtt.QoS) mqtt.ReasonCode {
 	return mqtt.Success
 }
 
-// route queues a message with everybody match found.
+// route queues a message with everybody match found. The caller's reference
+// goes along, or is dropped.
 func (b *Broker) route(h handle, q mqtt.QoS, retain bool) {
-	for i := range b.sessions {
+	passed := false
+	for _, i := range b.hits {
 		g := b.grants[i]
-		if g == 0 {
+		if int(i) == len(b.sessions) {
+			b.deliver(h)
 			continue
 		}
 		s := &b.sessions[i]
@@ -215,12 +228,20 @@ func (b *Broker) route(h handle, q mqtt.QoS, retain bool) {
 				continue
 			}
 		}
-		if !b.push(s, r) {
-			b.stats.Dropped++
+		if passed {
+			b.slab.hold(h)
+		}
+		if b.push(s, r) {
+			passed = true
+			continue
+		}
+		b.stats.Dropped++
+		if passed {
+			b.slab.drop(h)
 		}
 	}
-	if b.grants[len(b.sessions)] != 0 {
-		b.deliver(h)
+	if !passed {
+		b.slab.drop(h)
 	}
 }
 

@@ -16,7 +16,7 @@ type retained struct {
 // makes the topic known for none [MQTT-3.3.1-5] [MQTT-3.3.1-6] [MQTT-3.3.1-7, 5.0]
 // [MQTT-3.3.1-10] [MQTT-3.3.1-11, 3.1.1].
 func (b *Broker) retain(h handle) {
-	if b.limits.Retained == 0 {
+	if b.limits.Retained < 0 {
 		return
 	}
 	v := b.view(h)
@@ -37,7 +37,7 @@ func (b *Broker) retain(h handle) {
 	}
 	same := false
 	if r != nil {
-		same = !r.dirty && string(b.slab.bytes(r.msg)) == string(b.slab.bytes(h))
+		same = !r.dirty && mqtt.Text(b.slab.bytes(r.msg)) == mqtt.Text(b.slab.bytes(h))
 		b.release(r)
 	}
 	for r == nil || b.kept+size > b.limits.RetainedBytes {
@@ -62,7 +62,7 @@ func (b *Broker) findRetained(name []byte) *retained {
 	for i := range b.retained {
 		r := &b.retained[i]
 		if r.msg != 0 && r.mark == mark {
-			if v := b.view(r.msg); string(v.topic) == string(name) {
+			if v := b.view(r.msg); mqtt.Text(v.topic) == mqtt.Text(name) {
 				return r
 			}
 		}

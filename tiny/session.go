@@ -59,7 +59,7 @@ type place struct {
 // find returns the session of a client identifier, or nil.
 func (b *Broker) find(id []byte) *session {
 	for i := range b.sessions {
-		if s := &b.sessions[i]; s.id != 0 && string(b.slab.bytes(s.id)) == string(id) {
+		if s := &b.sessions[i]; s.id != 0 && mqtt.Text(b.slab.bytes(s.id)) == mqtt.Text(id) {
 			return s
 		}
 	}
@@ -153,8 +153,8 @@ func (b *Broker) refuseFull(s *session) {
 	}
 }
 
-// push puts a message at the end of a session's queue. It reports false when
-// there is no place left in the whole broker.
+// push puts a message at the end of a session's queue, with the reference the
+// caller held. It reports false when there is no place left in the whole broker.
 func (b *Broker) push(s *session, r ref) bool {
 	p := b.spare
 	if p == 0 {
@@ -171,7 +171,6 @@ func (b *Broker) push(s *session, r ref) bool {
 	}
 	s.last = p
 	s.queued++
-	b.slab.hold(r.handle())
 	return true
 }
 
@@ -225,8 +224,9 @@ func (b *Broker) dropQoS0(s *session) {
 		r := b.pop(s)
 		if r.qos() > mqtt.AtMostOnce {
 			b.push(s, r)
+		} else {
+			b.slab.drop(r.handle())
 		}
-		b.slab.drop(r.handle())
 	}
 }
 

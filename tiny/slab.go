@@ -50,7 +50,7 @@ func (s *slab) alloc(n int) handle {
 	h := s.free
 	s.free = handle(s.at[h-1])
 	s.at[h-1] = uint16(s.top / unit)
-	o := s.mem[s.top:]
+	o := s.mem[s.top : s.top+headerSize]
 	put16(o, uint16(h))
 	put16(o[2:], uint16(n))
 	put16(o[4:], 1)
@@ -79,7 +79,7 @@ func (s *slab) drop(h handle) {
 		return
 	}
 	at := int(s.at[h-1]) * unit
-	o := s.mem[at:]
+	o := s.mem[at : at+headerSize]
 	if refs := get16(o[4:]) - 1; refs > 0 {
 		put16(o[4:], refs)
 		return

@@ -11,7 +11,7 @@ type subscription struct {
 	id      uint32 // Subscription Identifier; 0: none
 	since   uint32 // sequence when it was made: what is retained later comes live
 	filter  handle
-	mark    uint16 // fingerprint of a filter without wildcards; 0: it has some
+	mark    uint16 // odd: fingerprint of a filter without wildcards; even: twice the bytes before the first
 	cursor  uint16 // the retained message to look at next; done: none is due
 	session uint8  // index, or program
 	options uint8  // QoS and the flags below
@@ -20,6 +20,7 @@ type subscription struct {
 const (
 	optionNoLocal     = 1 << 2
 	optionAsPublished = 1 << 3
+	optionOnePlus     = 1 << 4 // the only wildcard is one +
 
 	noSession = 0xFF // a publisher that has none
 	program   = 0xFE // the program the broker is part of
@@ -39,13 +40,13 @@ func (g grant) qos() mqtt.QoS     { return mqtt.QoS(g & 3) }
 func (g grant) asPublished() bool { return g&optionAsPublished != 0 }
 
 // fingerprint tells most names apart: their length and how they end. It is
-// never 0.
+// odd.
 func fingerprint[T ~string | ~[]byte](name T) uint16 {
-	f := uint16(len(name)) << 1
-	for i := max(0, len(name)-4); i < len(name); i++ {
-		f = f*31 + uint16(name[i])
+	n := len(name)
+	if n < 4 {
+		return uint16(n)<<1 | 1
 	}
-	return f | 1
+	return (uint16(n)<<5 ^ uint16(name[n-1])<<9 ^ uint16(name[n-2])<<6 ^ uint16(name[n-3])<<3 ^ uint16(name[n-4])<<1) | 1
 }
 
 // match notes in grants who is to have what is published to name, and reports
@@ -53,12 +54,15 @@ func fingerprint[T ~string | ~[]byte](name T) uint16 {
 //
 // It looks at every subscription: at these sizes that beats a trie, which
 // docs/decisions/0005 measures.
-func (b *Broker) match(name []byte, from uint8) (any bool) {
-	clear(b.grants)
+func (b *Broker) match(name []byte, from uint8) bool {
+	for _, i := range b.hits {
+		b.grants[i] = 0
+	}
+	b.hits = b.hits[:0]
 	mark := fingerprint(name)
 	for i := range b.subs[:b.nsubs] {
 		s := &b.subs[i]
-		if s.mark != mark && s.mark != 0 || !b.matches(s, name) {
+		if s.mark != mark && s.mark&1 != 0 || !b.matches(s, name) {
 			continue
 		}
 		if s.session == from && s.options&optionNoLocal != 0 {
@@ -69,18 +73,31 @@ func (b *Broker) match(name []byte, from uint8) (any bool) {
 			at = len(b.sessions)
 		}
 		g := b.grants[at]
+		if g == 0 {
+			b.hits = append(b.hits, uint8(at))
+		}
 		b.grants[at] = max(g&3, grant(s.options)&3) | (g|grant(s.options))&optionAsPublished | granted
-		any = true
 	}
-	return any
+	return len(b.hits) > 0
 }
 
 func (b *Broker) matches(s *subscription, name []byte) bool {
 	filter := b.slab.bytes(s.filter)
-	if s.mark != 0 {
-		return string(filter) == string(name)
+	n := int(s.mark / 2)
+	switch {
+	case s.mark&1 != 0:
+		return mqtt.Text(filter) == mqtt.Text(name)
+	case n == 0 || n > len(name):
+		return topic.Match(filter, name)
+	case mqtt.Text(filter[:n]) != mqtt.Text(name[:n]):
+		return false
+	case s.options&optionOnePlus == 0:
+		return topic.MatchFrom(filter, name, n)
 	}
-	return topic.Match(filter, name)
+	for n < len(name) && name[n] != '/' {
+		n++
+	}
+	return mqtt.Text(filter[s.mark/2+1:]) == mqtt.Text(name[n:])
 }
 
 // subscribe answers SUBSCRIBE, filter by filter [MQTT-3.8.4-5, 5.0]
@@ -112,7 +129,7 @@ func (b *Broker) subscribeOne(at Slot, c *conn, p *packet.Subscribe, want *packe
 	case shared: // 5.0 clients were disconnected by the link for it
 		return mqtt.SharedSubscriptionsNotSupported
 	}
-	q := min(want.QoS, mqtt.QoS(b.limits.MaxQoS)) // [MQTT-3.2.2-9, 5.0]
+	q := min(want.QoS, mqtt.QoS(orNone(b.limits.MaxQoS))) // [MQTT-3.2.2-9, 5.0]
 	if hook := b.hooks.Subscribe; hook != nil {
 		b.busy = true
 		code := hook(b.introduce(at), want.Filter, q)
@@ -139,7 +156,7 @@ func (b *Broker) subscribeOne(at Slot, c *conn, p *packet.Subscribe, want *packe
 		return mqtt.QuotaExceeded
 	}
 	b.identify(s, sub, id)
-	sub.options, sub.since = options, b.sequence
+	sub.options, sub.since = options|sub.options&optionOnePlus, b.sequence
 	// [MQTT-3.8.4-3, 3.1.1] [MQTT-3.3.1-9, 5.0] [MQTT-3.3.1-10, 5.0] [MQTT-3.3.1-11, 5.0]
 	if want.RetainHandling == 0 || want.RetainHandling == 1 && fresh {
 		if sub.cursor == done {
@@ -177,8 +194,15 @@ func addSub[T ~string | ~[]byte](b *Broker, session uint8, filter T) (sub *subsc
 	sub = &b.subs[b.nsubs]
 	b.nsubs++
 	*sub = subscription{filter: h, session: session, cursor: done}
-	if !topic.HasWildcard(filter) {
+	at := 0
+	for at < len(filter) && filter[at] != '+' && filter[at] != '#' {
+		at++
+	}
+	sub.mark = uint16(at * 2)
+	if at == len(filter) {
 		sub.mark = fingerprint(filter)
+	} else if filter[at] == '+' && !topic.HasWildcard(filter[at+1:]) {
+		sub.options = optionOnePlus
 	}
 	return sub, true
 }
@@ -186,11 +210,23 @@ func addSub[T ~string | ~[]byte](b *Broker, session uint8, filter T) (sub *subsc
 // findSub compares character by character [MQTT-3.10.4-1].
 func findSub[T ~string | ~[]byte](b *Broker, session uint8, filter T) int {
 	for i := range b.subs[:b.nsubs] {
-		if s := &b.subs[i]; s.session == session && string(b.slab.bytes(s.filter)) == string(filter) {
+		if s := &b.subs[i]; s.session == session && same(b.slab.bytes(s.filter), filter) {
 			return i
 		}
 	}
 	return -1
+}
+
+func same[T ~string | ~[]byte](a []byte, b T) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range a {
+		if a[i] != b[i] {
+			return false
+		}
+	}
+	return true
 }
 
 // removeSub forgets a subscription; the last one takes its place.
