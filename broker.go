@@ -289,7 +289,7 @@ func (b *Broker) Publish(m mqtt.Message) error {
 	if b.ctx.Err() != nil {
 		return ErrClosed
 	}
-	kept := fromPublic(&m, time.Now().UnixNano())
+	kept := fromPublic(&m)
 	largest := kept.forward(&variant{qos: mqtt.ExactlyOnce}, 0)
 	if n := largest.Size(mqtt.V5); n > mqtt.MaxPacketSize {
 		return fmt.Errorf("midge: publish %q: a packet of %d bytes, no packet is that large", m.Topic, n)

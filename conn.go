@@ -206,6 +206,7 @@ func (c *conn) handle(sc *scratch, t packet.Type) (over bool, err error) {
 	case packet.UNSUBSCRIBE:
 		c.unsubscribe(&p.Unsubscribe)
 	case packet.PINGREQ:
+		c.routes.forget() // who pings has published nothing for a while
 		// [MQTT-3.12.4-1]
 		c.send(func(w *link.Writer, out []byte) []byte { return w.Pingresp(out) })
 	case packet.CONNECT:

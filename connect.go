@@ -239,7 +239,7 @@ func (s *session) resume(c *conn, g *greeting, k *packet.Connack) bool {
 	s.in.Resume(c.in.Limits().ReceiveMaximum)
 	s.out.Resume(min(g.peer.ReceiveMaximum, uint16(s.b.set.MaxInflight)))
 	if g.will != nil {
-		g.will.m.origin, g.will.info = s, c.info
+		g.will.m.origin, g.will.info = s.id, c.info
 		c.will.Store(g.will)
 	}
 	s.conn.Store(c)

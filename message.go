@@ -19,8 +19,8 @@ type message struct {
 	topic   []byte
 	payload []byte
 	props   []byte // the 5.0 properties a subscriber gets, encoded, expiry left out
-	origin  *session
-	arrived int64 // Unix ns
+	origin  string // client identifier of the publisher; empty: the program
+	arrived int64  // Unix ns
 	expiry  uint32
 	expires bool
 	qos     mqtt.QoS
@@ -28,17 +28,18 @@ type message struct {
 }
 
 // remaining returns the Message Expiry Interval left at now, in seconds, and
-// whether the message is still worth anything.
+// whether the message is still worth anything. Where it need not wait at all,
+// it is, even with an interval of 0.
 // [MQTT-3.3.2-5, 5.0] [MQTT-3.3.2-6, 5.0]
 func (m *message) remaining(now int64) (uint32, bool) {
-	if !m.expires {
-		return 0, true
+	if !m.expires || now <= m.arrived {
+		return m.expiry, true
 	}
 	waited := (now - m.arrived) / int64(time.Second)
 	if waited >= int64(m.expiry) {
 		return 0, false
 	}
-	return m.expiry - uint32(max(waited, 0)), true
+	return m.expiry - uint32(waited), true
 }
 
 // size is what the message costs a queue, in bytes.
@@ -113,13 +114,12 @@ func checkText(what, s string) error {
 }
 
 // fromPublic makes a kept message of what a program publishes and checkPublic
-// has passed.
-func fromPublic(in *mqtt.Message, now int64) *message {
+// has passed. publishKept says when it arrived.
+func fromPublic(in *mqtt.Message) *message {
 	return &message{
 		topic:   []byte(in.Topic),
 		payload: append([]byte(nil), in.Payload...),
 		props:   packet.AppendPublic(nil, &in.Properties),
-		arrived: now,
 		expiry:  in.MessageExpiry,
 		expires: in.HasExpiry,
 		qos:     in.QoS,

@@ -73,7 +73,7 @@ func (o *outbox) roomLocked(size int) bool {
 
 // markLocked reports whether by's dirty list has to take the connection up.
 func (o *outbox) markLocked(by *conn) bool {
-	if o.marked == by && by != nil {
+	if o.marked == by {
 		return false
 	}
 	o.marked = by

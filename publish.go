@@ -85,7 +85,7 @@ func (c *conn) take(sc *scratch, p *packet.Publish) {
 	m := &sc.m
 	m.topic, m.payload = p.Topic, p.Payload
 	m.qos, m.retain = p.QoS, p.Retain
-	m.origin = c.session
+	m.origin = c.session.id
 	m.arrived = sc.now.UnixNano()
 	m.props, m.expires, m.expiry = nil, false, 0
 	if props := p.Properties; props.Present != 0 {

@@ -32,13 +32,19 @@ type plan struct {
 // While nobody subscribes or unsubscribes, a topic is matched once.
 type routeCache struct {
 	plans []*plan
+	room  int // targets that plans have room for, in all
 	found []*subscription
 	place map[*session]int
 }
 
-// routesKept is how many topics a connection remembers; they are looked up by
-// hash and push each other out.
-const routesKept = 64
+const (
+	routesKept  = 64   // topics a connection remembers; looked up by hash, they push each other out
+	targetsKept = 1024 // in all its plans, unless one alone has more
+)
+
+// forget gives the memory back. A client that has nothing to publish does not
+// need it.
+func (r *routeCache) forget() { *r = routeCache{} }
 
 var routeSeed = maphash.MakeSeed()
 
@@ -58,9 +64,18 @@ func (r *routeCache) plan(b *Broker, topic []byte) *plan {
 	}
 	p.topic = append(p.topic[:0], topic...)
 	p.version = version
+	r.room -= cap(p.targets)
 	r.found = b.index.Match(topic, r.found[:0])
 	r.build(p)
+	r.room += cap(p.targets)
 	clear(r.found)
+	if r.room > targetsKept {
+		clear(r.plans)
+		*slot, r.room = p, cap(p.targets)
+	}
+	if cap(r.found) > targetsKept {
+		r.found, r.place = nil, nil
+	}
 	return p
 }
 
@@ -144,7 +159,7 @@ func (b *Broker) route(sc *scratch, r *routeCache, by *conn) (n int) {
 	p := r.plan(b, sc.m.topic)
 	for i := range p.targets {
 		t := &p.targets[i]
-		if t.nl && sc.m.origin != nil && sc.m.origin.id == t.s.id {
+		if t.nl && sc.m.origin == t.s.id {
 			own, ok := t.withoutLocal()
 			if !ok {
 				continue

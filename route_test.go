@@ -1,9 +1,11 @@
 package midge
 
 import (
+	"fmt"
 	"runtime"
 	"slices"
 	"testing"
+	"weak"
 
 	"github.com/midgemq/midge/mqtt"
 	"github.com/midgemq/midge/packet"
@@ -82,5 +84,64 @@ func TestPlanDuringReplacement(t *testing.T) {
 		for _, sub := range subs {
 			h.b.index.Remove("t", sub)
 		}
+	}
+}
+
+// However many subscribers there are, the plans a connection remembers have a
+// bound, and one that pings remembers none.
+func TestPlansHaveABound(t *testing.T) {
+	h := newRig(t)
+	for i := range 400 {
+		h.subscribe(h.client(t, fmt.Sprint("sub", i), mqtt.V5), "+", mqtt.AtMostOnce)
+	}
+	pub := h.client(t, "pub", mqtt.V5)
+	held := func() (n int) {
+		for _, p := range pub.routes.plans {
+			if p != nil {
+				n += cap(p.targets)
+			}
+		}
+		return n
+	}
+	most := 0
+	for i := range 200 {
+		m := packet.Publish{Topic: fmt.Append(nil, i), Properties: new(packet.Properties)}
+		if err := pub.publish(h.sc, &m); err != nil {
+			t.Fatal(err)
+		}
+		most = max(most, held())
+	}
+	if most < 400 || most > targetsKept {
+		t.Errorf("plans had room for up to %d targets, want 400 to %d", most, targetsKept)
+	}
+	if over, err := pub.handle(h.sc, packet.PINGREQ); over || err != nil {
+		t.Fatal(over, err)
+	}
+	if n := held(); n != 0 {
+		t.Errorf("after PINGREQ they have room for %d", n)
+	}
+}
+
+// A retained message does not keep the session of its publisher in memory.
+func TestRetainedOutlivesItsPublisher(t *testing.T) {
+	h := newRig(t)
+	publish := func() weak.Pointer[session] {
+		c := h.client(t, "c", mqtt.V5)
+		m := packet.Publish{Topic: []byte("t"), Payload: []byte("x"), Retain: true, Properties: new(packet.Properties)}
+		if err := c.publish(h.sc, &m); err != nil {
+			t.Fatal(err)
+		}
+		s := weak.Make(c.session)
+		c.detach(mqtt.Success, "")
+		h.sc.reset()
+		return s
+	}
+	s := publish()
+	runtime.GC()
+	if s.Value() != nil {
+		t.Error("the session is still there")
+	}
+	if h.b.retained.Len() != 1 {
+		t.Error("the message is not")
 	}
 }

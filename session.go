@@ -214,13 +214,20 @@ func (o *outbox) wroteLocked(c, by *conn) {
 	o.messages++
 	c.stats.messagesOut.Add(1)
 	c.stats.packetsOut.Add(1)
-	if by == nil {
-		if !o.writing {
-			o.marked = nil
-			go c.flushAside()
+	o.dirtyLocked(c, by)
+}
+
+// dirtyLocked sees to it that somebody writes what has been appended: by at
+// the end of its batch, or a writer aside.
+func (o *outbox) dirtyLocked(c, by *conn) {
+	switch {
+	case by != nil:
+		if o.markLocked(by) {
+			by.dirty = append(by.dirty, c)
 		}
-	} else if o.markLocked(by) {
-		by.dirty = append(by.dirty, c)
+	case !o.writing:
+		o.marked, o.writing = nil, true
+		go o.drain()
 	}
 }
 
@@ -272,6 +279,7 @@ func (s *session) resendLocked(c, by *conn) bool {
 	if slot.Stage == flow.AwaitPubcomp {
 		o.out = o.w.Ack(o.out, packet.PUBREL, slot.ID, mqtt.Success)
 		c.stats.packetsOut.Add(1)
+		o.dirtyLocked(c, by)
 	} else {
 		d := &slot.Value
 		x := variant{qos: d.qos, retain: d.retain, ids: d.ids, id: slot.ID, dup: true}
@@ -279,8 +287,8 @@ func (s *session) resendLocked(c, by *conn) bool {
 			s.forgetLocked(slot) // this connection takes no packet that large [MQTT-3.1.2-25, 5.0]
 			return true
 		}
+		o.wroteLocked(c, by)
 	}
-	o.wroteLocked(c, by)
 	return true
 }
 

@@ -157,5 +157,5 @@ func (y *sysTree) put(name, value string) {
 	y.last[name] = value
 	y.b.publishKept(fromPublic(&mqtt.Message{
 		Topic: "$SYS/broker/" + name, Payload: []byte(value), Retain: true,
-	}, time.Now().UnixNano()))
+	}))
 }

@@ -31,12 +31,11 @@ func newWill(w *packet.Will) *will {
 // context: the client's next connection waits for it, or Close does.
 const farewell = 5 * time.Second
 
-// publishWill says it. The message counts its age from now.
+// publishWill says it.
 func (b *Broker) publishWill(w *will) {
 	ctx, cancel := context.WithTimeout(b.ctx, farewell)
 	defer cancel()
 	m := *w.m
-	m.arrived = time.Now().UnixNano()
 	if refusal := b.askPublish(ctx, w.info, &m); refusal != nil {
 		b.count.denied.Add(1)
 		b.log.Info("will refused", "client", w.info.ClientID, "topic", string(m.topic), "code", refusal.Code.String())
@@ -46,10 +45,12 @@ func (b *Broker) publishWill(w *will) {
 }
 
 // publishKept takes a message from inside the broker through retain and route.
+// It counts its age from now.
 func (b *Broker) publishKept(m *message) int {
 	sc := scratches.Get().(*scratch)
 	routes := b.routers.Get().(*routeCache)
 	sc.now = time.Now()
+	m.arrived = sc.now.UnixNano()
 	sc.of(m)
 	n := b.accept(sc, routes, nil)
 	b.routers.Put(routes)
