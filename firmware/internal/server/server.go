@@ -58,10 +58,10 @@ func (s *Server) Step(now time.Duration) (next time.Duration) {
 		case free:
 		}
 	}
-	// What one of them said is for the others: send after all have been heard.
+	s.pass()
 	for i := range s.conns {
 		if c := &s.conns[i]; c.phase == open {
-			s.send(c)
+			s.end(c)
 		}
 	}
 	return next
@@ -91,37 +91,56 @@ func (s *Server) accept(c *conn) {
 	}
 }
 
-// receive hands the broker what has come, as long as it takes it.
+// sip is how many bytes the broker is offered first: a message or a few.
+const sip = 64
+
+// receive hands the broker what has come, as long as it takes it. What that
+// brings for others goes into their buffers at once: a burst is to meet those
+// who read, not the end of a queue.
 func (s *Server) receive(c *conn) {
 	for {
 		p, wraps := c.unread()
-		if len(p) == 0 {
-			return
-		}
-		n := s.broker.Receive(c.slot, p)
+		n := s.offer(c, p)
 		if n == 0 && wraps {
-			n = s.broker.Receive(c.slot, c.gather(s.scratch[:]))
+			n = s.offer(c, c.gather(s.scratch[:]))
 		}
 		if n == 0 {
 			return
 		}
 		c.read(s.scratch[:], n)
+		s.pass()
 	}
 }
 
-// send moves what the broker has for c into TCP's buffer, and ends the
-// connection when one of the two wants it.
-func (s *Server) send(c *conn) {
-	for c.h.State().TxDataOpen() {
-		room := min(c.h.FreeOutput(), len(s.scratch))
-		n := s.broker.Outgoing(c.slot, s.scratch[:room])
-		if n == 0 {
-			break
-		}
-		if _, err := c.h.Write(s.scratch[:n]); err != nil {
-			break // the state has just allowed it
+// offer hands the broker the front of p, and more if a packet is larger.
+func (s *Server) offer(c *conn, p []byte) int {
+	for size := sip; ; size *= 2 {
+		n := s.broker.Receive(c.slot, p[:min(size, len(p))])
+		if n > 0 || size >= len(p) {
+			return n
 		}
 	}
+}
+
+// pass moves what the broker has for its clients into TCP's buffers.
+func (s *Server) pass() {
+	for i := range s.conns {
+		c := &s.conns[i]
+		for c.phase == open && c.h.State().TxDataOpen() {
+			room := min(c.h.FreeOutput(), len(s.scratch))
+			n := s.broker.Outgoing(c.slot, s.scratch[:room])
+			if n == 0 {
+				break
+			}
+			if _, err := c.h.Write(s.scratch[:n]); err != nil {
+				break // the state has just allowed it
+			}
+		}
+	}
+}
+
+// end closes a connection when the broker or the peer has.
+func (s *Server) end(c *conn) {
 	if !c.h.State().RxDataOpen() || s.broker.Over(c.slot) {
 		s.broker.Closed(c.slot)
 		s.bye(c)
