@@ -23,7 +23,7 @@ cannot() {
 	exit 75
 }
 
-stamp="$version $(cat "$0" $(find "$overlay" -type f | sort) | sha256sum | cut -c1-16)"
+stamp="$version $(cat scripts/tinygo.sh $(find "$overlay" -type f | sort) | sha256sum | cut -c1-16)"
 [ "$(cat "$cache/stamp" 2>/dev/null)" = "$stamp" ] || rm -f "$cache/stamp" "$cache/stamp.esp32c3"
 if [ -f "$cache/stamp${chip:+.$chip}" ]; then
 	echo "$cache/tinygo"
