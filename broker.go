@@ -34,6 +34,7 @@ type Broker struct {
 	// Concurrent by themselves.
 	index    *index.Tree[*subscription]
 	retained *index.Retained[*message]
+	stored   holding // what retained has
 	shares   shares
 	routers  sync.Pool // of *routeCache, for messages from inside
 	count    counters
@@ -42,6 +43,7 @@ type Broker struct {
 
 	mu        sync.Mutex
 	sessions  map[string]*session           // guarded by mu
+	kept      int                           // guarded by mu: sessions that are to outlive their connections
 	owners    map[*session]*conn            // guarded by mu: who is in charge, or still leaving
 	conns     map[*conn]struct{}            // guarded by mu
 	locals    map[*localClient]struct{}     // guarded by mu
@@ -53,6 +55,7 @@ type Broker struct {
 type counters struct {
 	connects, refused, denied     atomic.Uint64
 	dropped, stalled, expired     atomic.Uint64
+	quota                         atomic.Uint64 // refused for a bound of Config
 	subscriptions, shared         atomic.Int64
 	peak                          atomic.Int64
 	bytesIn, bytesOut             atomic.Uint64 // of connections that are gone
@@ -281,7 +284,8 @@ func (s *session) describe(c *conn) ClientStats {
 // Publish sends m to everyone subscribed, as a client would. It returns when
 // m is in every subscriber's hands or queue; it waits for no network. Topics
 // that begin with $ are allowed here. m.Payload is copied. An error says what
-// no packet can hold, or that the broker is closed.
+// no packet can hold, that there is no room for one more retained message (a
+// [*Refusal]), or that the broker is closed.
 func (b *Broker) Publish(m mqtt.Message) error {
 	if err := checkPublic(&m); err != nil {
 		return fmt.Errorf("midge: publish %q: %w", m.Topic, err)
@@ -295,7 +299,9 @@ func (b *Broker) Publish(m mqtt.Message) error {
 		return fmt.Errorf("midge: publish %q: a packet of %d bytes, no packet is that large", m.Topic, n)
 	}
 	b.count.publishedHere.Add(1)
-	b.publishKept(kept)
+	if refusal := b.publishKept(kept); refusal != nil {
+		return fmt.Errorf("midge: publish %q: %w", m.Topic, refusal)
+	}
 	return nil
 }
 

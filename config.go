@@ -74,7 +74,23 @@ type Config struct {
 	MaxQueuedBytes    int // for one client, [1024, 1<<40]; 0: 64 MiB
 	MaxAliasesOut     int // topic aliases used towards one client, [1, 65535]; 0: 16; negative: none
 	MaxTopicLevels    int // in a filter or a retained message's topic, each of which costs memory, [1, 65535]; 0: 128
-	MaxConnections    int // [1, ...]; 0: as many as the system allows
+	MaxSubscriptions  int // of one client, [1, 1<<30]; 0: 10,000. One more is refused with "quota exceeded"
+
+	// Bounds of what all together can make it hold.
+
+	MaxConnections int // [1, 1<<30]; 0: as many as the system allows
+
+	// MaxSessions is how many sessions may outlive their connections, those of
+	// the connected included, [1, 1<<30]; 0: 1,000,000. A 5.0 client that comes
+	// when there are as many is told that its session ends with its connection
+	// (Session Expiry Interval 0); an older one, which cannot be told, is
+	// refused as if the server were unavailable.
+	MaxSessions int
+
+	// Retained messages, $-topics left out. One that would go beyond is not
+	// accepted: "quota exceeded" at QoS 1 and 2.
+	MaxRetained      int // messages, [1, 1<<30]; 0: 1,000,000
+	MaxRetainedBytes int // with their topics and some 160 bytes each, [1024, 1<<40]; 0: 1 GiB
 
 	// Patience.
 
@@ -111,6 +127,10 @@ func (c Config) resolve() (*settings, error) {
 	number("MaxQueuedMessages", &s.MaxQueuedMessages, 100_000, 1, 1<<30)
 	number("MaxQueuedBytes", &s.MaxQueuedBytes, 64<<20, 1024, 1<<40)
 	number("MaxTopicLevels", &s.MaxTopicLevels, 128, 1, 65535)
+	number("MaxSubscriptions", &s.MaxSubscriptions, 10_000, 1, 1<<30)
+	number("MaxSessions", &s.MaxSessions, 1_000_000, 1, 1<<30)
+	number("MaxRetained", &s.MaxRetained, 1_000_000, 1, 1<<30)
+	number("MaxRetainedBytes", &s.MaxRetainedBytes, 1<<30, 1024, 1<<40)
 	number("MaxConnections", &s.MaxConnections, 0, 1, 1<<30)
 	number("TopicAliasMaximum", &s.TopicAliasMaximum, 64, -1<<31, 65535)
 	number("MaxAliasesOut", &s.MaxAliasesOut, 16, -1<<31, 65535)

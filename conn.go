@@ -215,7 +215,8 @@ func (c *conn) handle(sc *scratch, t packet.Type) (over bool, err error) {
 		return c.authContinue(sc, &p.Auth)
 	case packet.DISCONNECT:
 		c.said, c.goodbye = true, p.Disconnect.Code
-		if p.Disconnect.Properties.Has(packet.PropSessionExpiryInterval) {
+		// One that was not granted is not to be had with hindsight.
+		if p.Disconnect.Properties.Has(packet.PropSessionExpiryInterval) && c.expiry.Load() > 0 {
 			c.expiry.Store(min(p.Disconnect.Properties.SessionExpiryInterval, c.b.set.expiryMax))
 		}
 		return true, nil

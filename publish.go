@@ -28,12 +28,15 @@ func (c *conn) publish(sc *scratch, p *packet.Publish) error {
 		return &Refusal{Code: mqtt.PacketIdentifierInUse}
 	case flow.Fresh:
 		c.take(sc, p)
-		if refusal := c.authorize(sc, p); refusal != nil {
+		heard, refusal := 0, c.authorize(sc, p)
+		if refusal == nil {
+			heard, refusal = c.b.accept(sc, &c.routes, c)
+		}
+		switch {
+		case refusal != nil:
 			code, reason = refusal.Code, refusal.Reason
 			c.b.count.denied.Add(1)
-			break
-		}
-		if c.b.accept(sc, &c.routes, c) == 0 {
+		case heard == 0:
 			code = mqtt.NoMatchingSubscribers
 		}
 	}
@@ -133,9 +136,12 @@ func (b *Broker) askPublish(ctx context.Context, info ClientInfo, m *message) *R
 }
 
 // accept retains the message at hand if it asks for that, and routes it.
-func (b *Broker) accept(sc *scratch, r *routeCache, by *conn) int {
-	if sc.m.retain {
-		b.retain(sc)
+func (b *Broker) accept(sc *scratch, r *routeCache, by *conn) (heard int, refused *Refusal) {
+	if sc.m.retain && !b.retain(sc) {
+		b.count.quota.Add(1)
+		return 0, errRetainedFull
 	}
-	return b.route(sc, r, by)
+	return b.route(sc, r, by), nil
 }
+
+var errRetainedFull = &Refusal{mqtt.QuotaExceeded, "no room for one more retained message"}

@@ -33,10 +33,20 @@ func (b *Broker) claim(ctx context.Context, c *conn, clean bool) (s *session, pr
 			}
 			continue
 		}
+		if !b.roomLocked(c, old) {
+			b.mu.Unlock()
+			b.count.quota.Add(1)
+			return nil, false, &Refusal{mqtt.QuotaExceeded, "no room for one more session"}
+		}
 		s, present = old, old != nil && !clean
 		if !present {
+			b.dropLocked(old)
 			s = b.newSession(c.info.ClientID)
-			b.sessions[c.info.ClientID] = s
+			b.sessions[s.id] = s
+		}
+		if !s.kept && c.expiry.Load() > 0 {
+			s.kept = true
+			b.kept++
 		}
 		b.owners[s] = c
 		b.count.peak.Store(max(b.count.peak.Load(), int64(len(b.owners))))
@@ -48,12 +58,39 @@ func (b *Broker) claim(ctx context.Context, c *conn, clean bool) (s *session, pr
 	}
 }
 
+// roomLocked says whether c may have a session in place of old. One that is to
+// outlive its connection may have to do without that; a client that cannot be
+// told so has none.
+func (b *Broker) roomLocked(c *conn, old *session) bool {
+	if c.expiry.Load() == 0 || b.kept < b.set.MaxSessions || old != nil && old.kept {
+		return true
+	}
+	if c.info.Version == mqtt.V5 {
+		c.expiry.Store(0) // CONNACK tells
+		b.count.quota.Add(1)
+		return true
+	}
+	return false
+}
+
+// dropLocked deletes a session from the register. nil is none.
+func (b *Broker) dropLocked(s *session) {
+	if s == nil || b.sessions[s.id] != s {
+		return
+	}
+	delete(b.sessions, s.id)
+	if s.kept {
+		s.kept = false
+		b.kept--
+	}
+}
+
 // release gives a session up; forget deletes it too.
 func (b *Broker) release(s *session, forget bool) {
 	b.mu.Lock()
 	delete(b.owners, s)
-	if forget && b.sessions[s.id] == s {
-		delete(b.sessions, s.id)
+	if forget {
+		b.dropLocked(s)
 	}
 	b.mu.Unlock()
 	if !forget {
@@ -69,7 +106,7 @@ func (b *Broker) expire(s *session) {
 		b.mu.Unlock()
 		return
 	}
-	delete(b.sessions, s.id)
+	b.dropLocked(s)
 	b.mu.Unlock()
 	b.count.expired.Add(1)
 	b.log.Debug("session expired", "client", s.id)

@@ -1,6 +1,7 @@
 package midge
 
 import (
+	"sync/atomic"
 	"time"
 
 	"github.com/midgemq/midge/mqtt"
@@ -10,15 +11,54 @@ import (
 // the topic if it is empty [MQTT-3.3.1-5, 5.0] [MQTT-3.3.1-6, 5.0]
 // [MQTT-3.3.1-10, 3.1.1] [MQTT-3.3.1-11, 3.1.1]. It runs before routing: a
 // subscriber that comes in between gets the message at least once, and never
-// an older one after it.
-func (b *Broker) retain(sc *scratch) {
+// an older one after it. False is a message there is no room for.
+func (b *Broker) retain(sc *scratch) bool {
+	topic := string(sc.m.topic)
 	switch {
 	case !b.set.limits.RetainAvailable:
+		return true
 	case len(sc.m.payload) == 0:
-		b.retained.Delete(string(sc.m.topic))
-	default:
-		b.retained.Set(string(sc.m.topic), sc.keep())
+		b.unretain(topic, func(*message) bool { return true })
+		return true
 	}
+	if topic[0] == '$' {
+		b.retained.Set(topic, sc.keep())
+		return true
+	}
+	return b.retained.SetIf(topic, sc.keep(), func(old *message, had bool) bool {
+		n, bytes := 1, sc.m.size()
+		if had {
+			n, bytes = 0, bytes-old.size()
+		}
+		return b.stored.add(n, bytes, b.set)
+	})
+}
+
+// unretain clears a topic whose message is still what the caller thinks.
+func (b *Broker) unretain(topic string, still func(*message) bool) {
+	b.retained.DeleteIf(topic, func(m *message) bool {
+		ok := still(m)
+		if ok && topic[0] != '$' {
+			b.stored.add(-1, -m.size(), b.set)
+		}
+		return ok
+	})
+}
+
+// A holding counts retained messages, those of $-topics left out. Written by
+// whoever writes Broker.retained; anyone may read it.
+type holding struct{ messages, bytes atomic.Int64 }
+
+// add reports false, and adds nothing, where there would be too many or too
+// much. Less is never too much.
+func (h *holding) add(n, bytes int, set *settings) bool {
+	if n > 0 && int(h.messages.Load())+n > set.MaxRetained ||
+		bytes > 0 && int(h.bytes.Load())+bytes > set.MaxRetainedBytes {
+		return false
+	}
+	h.messages.Add(int64(n))
+	h.bytes.Add(int64(bytes))
+	return true
 }
 
 // sweepRetained forgets retained messages whose time is up [X5-3.3.1.3-b].
@@ -31,7 +71,7 @@ func (b *Broker) sweepRetained(now time.Time) {
 		return true
 	})
 	for _, m := range expired {
-		b.retained.DeleteIf(string(m.topic), func(cur *message) bool { return cur == m })
+		b.unretain(string(m.topic), func(cur *message) bool { return cur == m })
 	}
 }
 

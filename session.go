@@ -21,6 +21,7 @@ type session struct {
 	b     *Broker
 	id    string
 	local *localClient // a subscriber inside the program; never has a conn
+	kept  bool         // guarded by Broker.mu: it counts against MaxSessions
 
 	// conn is the connection in charge, nil while the client is away. Read by
 	// anyone; written under mu.

@@ -21,6 +21,7 @@ func (c *conn) subscribe(sc *scratch, p *packet.Subscribe) error {
 			code = mqtt.PacketIdentifierInUse
 		} else if due > 4*c.b.retained.Len()+c.b.set.MaxQueuedMessages {
 			code = mqtt.QuotaExceeded
+			c.b.count.quota.Add(1)
 		} else if sub, wants, refused := c.subscribeOne(p, req); refused.Failed() {
 			code = refused
 		} else {
@@ -80,6 +81,11 @@ func (c *conn) subscribeOne(p *packet.Subscribe, req packet.Subscription) (sub *
 	s := c.session
 	s.mu.Lock()
 	old := s.subs[sub.spec.Filter]
+	if old == nil && len(s.subs) >= c.b.set.MaxSubscriptions {
+		s.mu.Unlock()
+		c.b.count.quota.Add(1)
+		return nil, false, mqtt.QuotaExceeded
+	}
 	s.subs[sub.spec.Filter] = sub
 	s.mu.Unlock()
 	c.b.install(sub, old)

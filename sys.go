@@ -74,6 +74,8 @@ func (y *sysTree) renew(now time.Time) {
 	y.num("subscriptions/count", n.subscriptions.Load())
 	y.num("shared_subscriptions/count", n.shared.Load())
 	y.num("retained messages/count", b.retained.Len())
+	y.num("retained messages/bytes", b.stored.bytes.Load())
+	y.num("quota/refused", n.quota.Load())
 	y.num("messages/received", t.packetsIn)
 	y.num("messages/sent", t.packetsOut)
 	y.num("publish/messages/received", t.messagesIn)

@@ -41,21 +41,23 @@ func (b *Broker) publishWill(w *will) {
 		b.log.Info("will refused", "client", w.info.ClientID, "topic", string(m.topic), "code", refusal.Code.String())
 		return
 	}
-	b.publishKept(&m)
+	if refusal := b.publishKept(&m); refusal != nil {
+		b.log.Info("will refused", "client", w.info.ClientID, "topic", string(m.topic), "code", refusal.Code.String())
+	}
 }
 
 // publishKept takes a message from inside the broker through retain and route.
 // It counts its age from now.
-func (b *Broker) publishKept(m *message) int {
+func (b *Broker) publishKept(m *message) *Refusal {
 	sc := scratches.Get().(*scratch)
 	routes := b.routers.Get().(*routeCache)
 	sc.now = time.Now()
 	m.arrived = sc.now.UnixNano()
 	sc.of(m)
-	n := b.accept(sc, routes, nil)
+	_, refusal := b.accept(sc, routes, nil)
 	b.routers.Put(routes)
 	scratches.Put(sc.reset())
-	return n
+	return refusal
 }
 
 // detach ends a connection's hold on its session: the session goes on for its

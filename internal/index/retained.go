@@ -44,6 +44,23 @@ func (r *Retained[V]) Set(topic string, v V) (old V, had bool) {
 	return old, false
 }
 
+// SetIf is Set for a topic whose value may be replaced, or added, as far as the
+// caller goes. Writers wait while may runs.
+func (r *Retained[V]) SetIf(topic string, v V, may func(old V, had bool) bool) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	old, had := r.Get(topic)
+	if !may(old, had) {
+		return false
+	}
+	_, at := r.root.grow(topic, false)
+	at.Store(&v)
+	if !had {
+		r.n.Add(1)
+	}
+	return true
+}
+
 // Delete takes a topic's value away and reports whether it had one.
 func (r *Retained[V]) Delete(topic string) bool {
 	return r.DeleteIf(topic, func(V) bool { return true })

@@ -70,6 +70,25 @@ func TestRetainedMatchStops(t *testing.T) {
 	}
 }
 
+// Whether a value is set can hang on the one before; a topic that is refused
+// leaves nothing behind.
+func TestRetainedSetIf(t *testing.T) {
+	store := NewRetained[int]()
+	for _, c := range []struct{ v, want, n int }{{5, 5, 1}, {3, 5, 1}, {7, 7, 1}} {
+		wasSet := store.SetIf("a/b", c.v, func(old int, had bool) bool { return !had || c.v > old })
+		if got, _ := store.Get("a/b"); got != c.want || wasSet != (got == c.v) || store.Len() != c.n {
+			t.Errorf("SetIf(%d): %v, then %d, %d topics", c.v, wasSet, got, store.Len())
+		}
+	}
+	if store.SetIf("c/d", 1, func(_ int, had bool) bool { return had }) || store.Len() != 1 {
+		t.Error("a refused topic was set")
+	}
+	store.Delete("a/b")
+	if !store.root.barren() {
+		t.Error("a refused topic left its levels behind")
+	}
+}
+
 // A topic that has a value throughout is visited once, with a value it had.
 func TestRetainedReadersDuringChurn(t *testing.T) {
 	store := NewRetained[int]()
