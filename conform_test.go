@@ -29,9 +29,13 @@ func TestConformance(t *testing.T) {
 				return
 			}
 			synctest.Test(t, func(t *testing.T) {
-				target, _ := pipeTarget(midge.Config{})
+				target, b := pipeTarget(midge.Config{})
 				defer target.Close()
 				judge(t, c, target)
+				synctest.Wait()
+				if n := b.Sessions(); n > 0 {
+					t.Errorf("it left %d sessions behind", n)
+				}
 			})
 		})
 	}

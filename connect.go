@@ -3,6 +3,7 @@ package midge
 import (
 	"context"
 	"crypto/rand"
+	"unicode/utf8"
 
 	"github.com/midgemq/midge/link"
 	"github.com/midgemq/midge/mqtt"
@@ -111,8 +112,8 @@ func (c *conn) greet5(p *packet.Connect, g *greeting) {
 func (c *conn) judge(p *packet.Connect, g *greeting) *Refusal {
 	id := &g.hello.ClientID
 	switch limits := &c.b.set.limits; {
-	case p.Version == mqtt.V31 && (*id == "" || len(*id) > 23):
-		return &Refusal{mqtt.ClientIdentifierNotValid, "MQTT 3.1 wants 1 to 23 bytes"}
+	case p.Version == mqtt.V31 && (*id == "" || utf8.RuneCountInString(*id) > 23):
+		return &Refusal{mqtt.ClientIdentifierNotValid, "MQTT 3.1 wants 1 to 23 characters"}
 	case p.Version == mqtt.V311 && *id == "" && !p.CleanStart:
 		// [MQTT-3.1.3-8, 3.1.1]
 		return &Refusal{mqtt.ClientIdentifierNotValid, "an empty identifier needs a clean session"}

@@ -3,6 +3,7 @@ package conform
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -226,7 +227,7 @@ func (t *T) fill(name string, c connect) connect {
 	if c.user == "" && c.pass == "" {
 		c.user, c.pass = t.target.User, t.target.Password
 	}
-	if c.keep {
+	if c.lasts() && c.id != "" && !slices.Contains(t.kept, c.id) {
 		t.kept = append(t.kept, c.id)
 	}
 	return c

@@ -81,12 +81,15 @@ func (c Case) Run(ctx context.Context, target Target) (res Result) {
 		return res
 	}
 	defer t.release()
-	res.Outcome, res.Detail = t.judge(c.Check.run)
+	res.Outcome, res.Detail = t.judge(func() { c.Check.run(t); t.finish() })
+	if res.Outcome != Pass && len(t.peers) > 0 {
+		t.judge(t.finish) // as far as it goes: what is left behind is not the check's fault
+	}
 	return res
 }
 
-// judge runs the check and turns its verdict into an outcome.
-func (t *T) judge(run func(*T)) (o Outcome, detail string) {
+// judge runs a check and turns its verdict into an outcome.
+func (t *T) judge(run func()) (o Outcome, detail string) {
 	defer func() {
 		switch v := recover().(type) {
 		case nil:
@@ -96,7 +99,6 @@ func (t *T) judge(run func(*T)) (o Outcome, detail string) {
 			panic(v)
 		}
 	}()
-	run(t)
-	t.finish()
+	run()
 	return Pass, ""
 }

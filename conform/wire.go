@@ -134,6 +134,16 @@ type connect struct {
 	noID       bool // send the empty client identifier
 }
 
+// lasts reports whether the session may outlive the connection.
+func (c connect) lasts() bool {
+	for in := (cursor{b: c.props}); len(in.b) > 0 && in.err == nil; {
+		if p := in.prop(); p.id == pSessionExpiry && p.num > 0 {
+			return true
+		}
+	}
+	return c.keep
+}
+
 func (c connect) flags() byte {
 	var f byte
 	if !c.keep {

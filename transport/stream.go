@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"net"
+	"net/url"
 	"path"
 )
 
@@ -26,10 +27,14 @@ func (l *streamListener) Accept() (Conn, error) {
 }
 
 func (l *streamListener) String() string {
-	if file := l.Addr().String(); l.kind == Unix && !path.IsAbs(file) {
+	file := l.Addr().String()
+	switch {
+	case l.kind != Unix:
+		return string(l.kind) + "://" + file
+	case !path.IsAbs(file):
 		return "unix:" + file
 	}
-	return string(l.kind) + "://" + l.Addr().String()
+	return (&url.URL{Scheme: "unix", Path: file}).String()
 }
 
 // A streamConn is a socket that needs nothing added.

@@ -2,6 +2,7 @@ package transport
 
 import (
 	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -52,4 +53,17 @@ func TestUnixRelative(t *testing.T) {
 		t.Errorf("String = %s", l)
 	}
 	connect(t, l, DialOptions{})
+}
+
+// A file may have any name; its URL has it escaped.
+func TestUnixNames(t *testing.T) {
+	for _, name := range []string{"a#1", "a?b", "a%41", "a b"} {
+		file := filepath.Join(t.TempDir(), name)
+		u := url.URL{Scheme: "unix", Path: file}
+		l := listen(t, u.String(), Options{})
+		if _, err := os.Stat(file); err != nil || l.String() != u.String() {
+			t.Errorf("%s: %v, %v", l, u.String(), err)
+		}
+		connect(t, l, DialOptions{})
+	}
 }

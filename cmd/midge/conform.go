@@ -2,10 +2,12 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"net"
+	"net/url"
 	"os"
 	"strings"
 
@@ -16,8 +18,10 @@ import (
 func conformCmd(ctx context.Context, args []string, out, errs io.Writer) error {
 	fs := newFlags("conform", out, errs, "midge conform [options] ADDR", `
 Tests the broker at ADDR against every statement of MQTT 3.1.1 and 5.0 that can
-be seen from outside. ADDR is host:port or a URL: tcp, tls, ws, wss, unix. The
-broker is published to, below topics that begin with cf; nothing stays behind.
+be seen from outside. ADDR is host:port or a URL: tcp, tls, ws, wss, unix; what
+is particular to WebSocket is tested with ws and wss. The broker is published
+to, below topics that begin with cf; sessions and retained messages of the
+tests are deleted as far as the broker lets them be.
 Exits with 1 if a check fails.
 
 Examples:
@@ -35,16 +39,11 @@ Examples:
 	if err != nil {
 		return usage(fs, err)
 	}
-	url := fs.Arg(0)
-	if !strings.Contains(url, "://") {
-		url = "tcp://" + url
+	target, err := targetAt(fs.Arg(0))
+	if err != nil {
+		return usage(fs, err)
 	}
-	target := conform.Target{
-		Name: url, NoSlow: *fast, User: *user, Password: *password,
-		Dial: func(ctx context.Context) (net.Conn, error) {
-			return transport.Dial(ctx, url, transport.DialOptions{})
-		},
-	}
+	target.NoSlow, target.User, target.Password = *fast, *user, *password
 	nc, err := target.Dial(ctx)
 	if err != nil {
 		return fmt.Errorf("no broker to test: %w", err)
@@ -68,6 +67,36 @@ Examples:
 		return errors.New("interrupted")
 	}
 	return nil
+}
+
+// targetAt is the broker at an address: host:port or a URL.
+func targetAt(addr string) (conform.Target, error) {
+	if !strings.Contains(addr, "://") && !strings.HasPrefix(addr, "unix:") {
+		addr = "tcp://" + addr
+	}
+	u, err := url.Parse(addr)
+	if err != nil {
+		return conform.Target{}, fmt.Errorf("want host:port or a URL: %q", addr)
+	}
+	dial := func(to string, opts transport.DialOptions) func(context.Context) (net.Conn, error) {
+		return func(ctx context.Context) (net.Conn, error) { return transport.Dial(ctx, to, opts) }
+	}
+	t := conform.Target{Name: addr, Dial: dial(addr, transport.DialOptions{}), HTTPPath: u.Path}
+	switch u.Scheme {
+	case "ws":
+		t.DialHTTP = dial("tcp://"+withPort(u, "80"), transport.DialOptions{})
+	case "wss":
+		t.DialHTTP = dial("tls://"+withPort(u, "443"),
+			transport.DialOptions{TLS: &tls.Config{NextProtos: []string{"http/1.1"}}})
+	}
+	return t, nil
+}
+
+func withPort(u *url.URL, port string) string {
+	if u.Port() != "" {
+		port = u.Port()
+	}
+	return net.JoinHostPort(u.Hostname(), port)
 }
 
 // progress draws one line that is written over, on a terminal only. An empty

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -93,7 +94,7 @@ func serving(t *testing.T, args ...string) []string {
 }
 
 func TestServeSaysWhereItListens(t *testing.T) {
-	sock := t.TempDir() + "/s"
+	sock := t.TempDir() + "/s#1?%41"
 	urls := serving(t, "--tcp", "127.0.0.1:0", "--tcp", "127.0.0.1:0", "--ws", "127.0.0.1:0", "--ws-path", "/here", "--unix", sock)
 	if len(urls) != 4 {
 		t.Fatalf("listens on %q", urls)
@@ -109,6 +110,9 @@ func TestServeSaysWhereItListens(t *testing.T) {
 		}
 		nc.Close()
 	}
+	if _, err := os.Stat(sock); err != nil {
+		t.Errorf("the socket is not where it was asked for: %v", err)
+	}
 	taken, _, _ := strings.Cut(strings.TrimPrefix(urls[0], "tcp://"), "/")
 	code, _, errs := runFor(t, "--tcp", taken)
 	if code != exitFailed || !strings.Contains(errs, "another program listens there") {
@@ -117,9 +121,13 @@ func TestServeSaysWhereItListens(t *testing.T) {
 }
 
 func TestConformAgainstOurselves(t *testing.T) {
-	urls := serving(t, "--tcp", "127.0.0.1:0")
+	urls := serving(t, "--tcp", "127.0.0.1:0", "--ws", "127.0.0.1:0", "--ws-path", "/here")
 	code, out, errs := runFor(t, "conform", "--fast", "--run", "^(topic|malformed)/", urls[0])
 	if code != exitOK || !strings.Contains(out, " 0 failed") {
+		t.Errorf("exit %d\n%s%s", code, out, errs)
+	}
+	code, out, errs = runFor(t, "conform", "--fast", "--run", "^websocket/", urls[1])
+	if code != exitOK || !strings.Contains(out, " 0 failed, 0 skipped") {
 		t.Errorf("exit %d\n%s%s", code, out, errs)
 	}
 	code, out, _ = runFor(t, "conform", "--json", "--fast", "--run", "^connect/", urls[0])

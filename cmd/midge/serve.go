@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/url"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -43,17 +44,18 @@ func (f *serveFlags) define(fs *flag.FlagSet) {
 			if _, _, err := net.SplitHostPort(addr); err != nil {
 				return fmt.Errorf("want host:port, such as :1883 or 127.0.0.1:1883")
 			}
-			url := kind.name + "://" + addr
+			addr = kind.name + "://" + addr
 			if kind.name == "ws" || kind.name == "wss" {
-				url += "\x00" // the path is known once all flags are
+				addr += "\x00" // the path is known once all flags are
 			}
-			f.urls = append(f.urls, url)
+			f.urls = append(f.urls, addr)
 			return nil
 		})
 	}
 	fs.Func("unix", "listen for MQTT on the unix socket `path` (repeatable)", func(path string) error {
 		path, err := filepath.Abs(path)
-		f.urls = append(f.urls, "unix://"+path)
+		u := url.URL{Scheme: "unix", Path: path} // # ? and % are part of the name
+		f.urls = append(f.urls, u.String())
 		return err
 	})
 	fs.StringVar(&f.cert, "cert", "", "PEM `file` with the certificate for --tls and --wss")
