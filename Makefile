@@ -1,4 +1,4 @@
-# Four commands; each is a short script.
+# Each command is a short script.
 help:
 	@echo "make fmt    rewrite the code in the one format"
 	@echo "make lint   format, vet, staticcheck, go.mod"

@@ -94,7 +94,7 @@ type Config struct {
 
 	// Patience.
 
-	ConnectTimeout time.Duration // from accept to CONNECT's last byte; 0: 10 s
+	ConnectTimeout time.Duration // from accept to CONNACK, hooks included; 0: 10 s
 	WriteTimeout   time.Duration // a client that takes no byte for so long is cut off; 0: 30 s
 
 	// SysInterval is how often $SYS topics are renewed; 0: 10 s; negative: no $SYS.

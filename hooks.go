@@ -12,15 +12,28 @@ import (
 // Hooks are a program's own code inside the broker. Every field may be nil.
 //
 // A hook runs in the goroutine of the connection it is about: it may block
-// and delays nobody else. Its context ends when that connection does. A hook
-// that panics is contained, logged, and counts as a refusal.
+// and delays no other client. What it may take is what its context says:
+//
+//   - Accept, Authenticate and, before CONNACK, Enhanced end with
+//     Config.ConnectTimeout.
+//   - Publish, Subscribe, Connected and re-authentication end when the broker ends the
+//     connection: a take-over, Disconnect, Close. Nobody reads the socket
+//     meanwhile, so a client that hangs up is noticed when the hook returns.
+//   - Publish about a will, and Disconnected, have five seconds. They come when
+//     the client has gone, from its own goroutine, a timer's, its successor's
+//     or Close's, and the client's next connection waits for them. One that
+//     ignores its context for ConnectTimeout has that connection refused.
+//
+// A hook that panics is contained, logged, and counts as a refusal.
 //
 // A hook refuses by returning an error. A [*Refusal] chooses the reason code
-// the client sees; any other error becomes "not authorized". Refusals are
+// the client sees, or "unspecified error" where the packet that answers may
+// not carry that code; any other error becomes "not authorized". Refusals are
 // told to the client as far as its version can, and logged.
 type Hooks struct {
-	// Accept is asked about a connection before a byte of it is read;
-	// clients is how many are connected now. An error closes it at once.
+	// Accept is asked about a connection before a byte of it is read, one of a
+	// WebSocket listener when it has been upgraded. clients is how many are
+	// connected now. An error closes it at once.
 	Accept func(ctx context.Context, r Remote, clients int) error
 
 	// Authenticate is asked about a CONNECT. Without it everyone is let in.
@@ -32,8 +45,9 @@ type Hooks struct {
 	// called again for each re-authentication.
 	Enhanced func(ctx context.Context, c *Connect, method string) Exchange
 
-	// Connected and Disconnected frame every session's time online.
-	// Disconnected's reason is mqtt.Success for a client that said goodbye.
+	// Connected and Disconnected frame every session's time online, one time
+	// after the other. Disconnected's reason is mqtt.Success for a client that
+	// said goodbye.
 	Connected    func(ctx context.Context, c ClientInfo)
 	Disconnected func(ctx context.Context, c ClientInfo, reason mqtt.ReasonCode)
 

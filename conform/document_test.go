@@ -17,7 +17,7 @@ const documentPath = "../docs/conformance.md"
 // TestLedgerDocument holds docs/conformance.md to the ledgers and the checks,
 // and the checks to the share of statements they have to prove.
 func TestLedgerDocument(t *testing.T) {
-	c, err := Cover("..")
+	c, err := cover("..")
 	if err != nil {
 		t.Fatal(err)
 	}
