@@ -31,7 +31,7 @@ func counting(t *testing.T, b *midge.Broker) (stop func()) {
 // A new subscription may get a retained message and the one that takes its
 // place, in this order only.
 func TestRetainedNeverBehindNewer(t *testing.T) {
-	const subscriptions = 20_000
+	const subscriptions = 8_000
 	t.Run("client", func(t *testing.T) {
 		w := newWorld(t, midge.Config{SysInterval: -1})
 		p := w.connect("p")
