@@ -131,7 +131,7 @@ func (c *conn) unsubscribe(p *packet.Unsubscribe) {
 // unsubscribeOne ends the subscription to one filter.
 func (c *conn) unsubscribeOne(id mqtt.PacketID, filter []byte) mqtt.ReasonCode {
 	s := c.session
-	if s.in.Holds(id) {
+	if c.info.Version == mqtt.V5 && s.in.Holds(id) { // before, there was no way to say so
 		return mqtt.PacketIdentifierInUse
 	}
 	s.mu.Lock()

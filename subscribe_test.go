@@ -50,6 +50,22 @@ func TestUnsubscribeUnderAHeldIdentifier(t *testing.T) {
 	})
 }
 
+// Before 5.0 UNSUBACK cannot say that the identifier is in use: what it says is
+// true, the subscription is gone [MQTT-3.10.4-2, 3.1.1].
+func TestUnsubscribeUnderAHeldIdentifier311(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, midge.Config{})
+		p := w.connect("p", func(c *packet.Connect) { c.Version = mqtt.V311 })
+		p.subscribe("t", mqtt.AtMostOnce)
+		p.write((&packet.Publish{Topic: []byte("x"), QoS: mqtt.ExactlyOnce, ID: 77}).Append(nil, p.v))
+		p.want(packet.PUBREC)
+		p.unsubscribe(77, "t")
+		w.b.Publish(mqtt.Message{Topic: "t"})
+		p.write([]byte{0xC0, 0})
+		p.want(packet.PINGRESP)
+	})
+}
+
 // What one SUBSCRIBE makes the broker remember to send has a bound, however
 // many filters it has.
 func TestOwedRetainedHaveABound(t *testing.T) {
