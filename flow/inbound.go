@@ -27,8 +27,9 @@ type Receipt struct {
 // yet, and which QoS 2 identifiers are held until PUBREL.
 // The zero value is ready for Resume and grows on demand.
 type Inbound struct {
-	due   []arrived // ring of messages not acknowledged yet, in order of arrival
-	held  []holding // QoS 2 identifiers owned, PUBREL outstanding
+	due   []arrived       // ring of messages not acknowledged yet, in order of arrival
+	held  []mqtt.PacketID // QoS 2 identifiers owned, PUBREL outstanding
+	old   int             // how many of them no PUBLISH of this connection named: the first
 	head  uint16
 	n     uint16
 	limit uint16 // the Receive Maximum this end announced
@@ -40,36 +41,35 @@ type arrived struct {
 	ready bool
 }
 
-type holding struct {
-	id  mqtt.PacketID
-	now bool // its PUBLISH came on this connection, so it counts against limit
-}
-
 // An InboundStorage is memory for windows that never grow.
 type InboundStorage struct {
 	due  []arrived
-	held []holding
+	held []mqtt.PacketID
 }
 
-// MakeInboundStorage takes all memory for windows of n messages together, at
-// once.
-func MakeInboundStorage(n int) InboundStorage {
-	return InboundStorage{make([]arrived, n), make([]holding, n)}
+// MakeInboundStorage takes all memory, at once, for windows of together so many
+// messages that are not acknowledged yet, and so many QoS 2 identifiers held.
+func MakeInboundStorage(due, held int) InboundStorage {
+	return InboundStorage{make([]arrived, due), make([]mqtt.PacketID, held)}
 }
 
 // InboundDue and InboundHeld are the two tables of an InboundStorage, in bytes
 // a message.
 const (
 	InboundDue  = int(unsafe.Sizeof(arrived{}))
-	InboundHeld = int(unsafe.Sizeof(holding{}))
+	InboundHeld = int(unsafe.Sizeof(mqtt.PacketID(0)))
 )
 
-// InitFixed cuts the memory for a Receive Maximum of up to n out of s: nothing
-// is allocated later.
-func (in *Inbound) InitFixed(n int, s *InboundStorage) {
-	*in = Inbound{due: s.due[:n:n], held: s.held[:0:n]}
-	s.due, s.held = s.due[n:], s.held[n:]
+// InitFixed cuts the memory for one window out of s: nothing is allocated as
+// long as no more messages are unacknowledged, or held, than that.
+func (in *Inbound) InitFixed(due, held int, s *InboundStorage) {
+	*in = Inbound{due: s.due[:due:due], held: s.held[:0:held]}
+	s.due, s.held = s.due[due:], s.held[held:]
 }
+
+// Open returns how many messages of this connection count against the Receive
+// Maximum.
+func (in *Inbound) Open() int { return int(in.open) }
 
 // Resume begins a connection on which this end enforces receiveMaximum; a
 // peer that cannot be told of one, before 5.0, is held to 65,535. Held QoS 2
@@ -78,13 +78,11 @@ func (in *Inbound) InitFixed(n int, s *InboundStorage) {
 func (in *Inbound) Resume(receiveMaximum uint16) {
 	in.limit = receiveMaximum
 	in.head, in.n, in.open = 0, 0, 0
-	for i := range in.held {
-		in.held[i].now = false
-	}
+	in.old = len(in.held)
 }
 
 // Reset forgets everything, as when the session ends.
-func (in *Inbound) Reset() { in.head, in.n, in.open, in.held = 0, 0, 0, in.held[:0] }
+func (in *Inbound) Reset() { in.head, in.n, in.open, in.old, in.held = 0, 0, 0, 0, in.held[:0] }
 
 // Publish takes the identifier of an arriving message.
 func (in *Inbound) Publish(q mqtt.QoS, id mqtt.PacketID) Arrival {
@@ -92,7 +90,7 @@ func (in *Inbound) Publish(q mqtt.QoS, id mqtt.PacketID) Arrival {
 	if h >= 0 && q != mqtt.ExactlyOnce {
 		return Clash
 	}
-	if h < 0 || !in.held[h].now {
+	if h < in.old { // none, or one of an earlier connection
 		// [MQTT-3.3.4-7, 5.0] counts the PUBLISH packets of this connection.
 		if in.open >= in.limit {
 			return Excess
@@ -101,7 +99,10 @@ func (in *Inbound) Publish(q mqtt.QoS, id mqtt.PacketID) Arrival {
 	}
 	if h >= 0 {
 		// [MQTT-4.3.3-10, 5.0] [MQTT-4.3.3-2, 3.1.1]
-		in.held[h].now = true
+		if h < in.old {
+			in.held = append(append(in.held[:h], in.held[h+1:]...), id)
+			in.old--
+		}
 		if !in.awaits(id) {
 			in.arrive(q, id)
 		}
@@ -111,7 +112,7 @@ func (in *Inbound) Publish(q mqtt.QoS, id mqtt.PacketID) Arrival {
 		if len(in.held) >= int(in.limit) {
 			in.forgetOldest()
 		}
-		in.held = append(in.held, holding{id, true})
+		in.held = append(in.held, id)
 	}
 	in.arrive(q, id)
 	return Fresh
@@ -164,17 +165,17 @@ func (in *Inbound) Holds(id mqtt.PacketID) bool { return in.find(id) >= 0 }
 
 // Held calls yield for every held QoS 2 identifier.
 func (in *Inbound) Held(yield func(mqtt.PacketID) bool) {
-	for _, h := range in.held {
-		if !yield(h.id) {
+	for _, id := range in.held {
+		if !yield(id) {
 			return
 		}
 	}
 }
 
-// Restore puts back an identifier a store remembered.
+// Restore puts back an identifier a store remembered, before Resume.
 func (in *Inbound) Restore(id mqtt.PacketID) {
 	if in.find(id) < 0 {
-		in.held = append(in.held, holding{id: id})
+		in.held = append(in.held, id)
 	}
 }
 
@@ -204,8 +205,8 @@ func (in *Inbound) arrive(q mqtt.QoS, id mqtt.PacketID) {
 func (in *Inbound) at(i uint16) *arrived { return &in.due[(int(in.head)+int(i))%len(in.due)] }
 
 func (in *Inbound) find(id mqtt.PacketID) int {
-	for i, h := range in.held {
-		if h.id == id {
+	for i, held := range in.held {
+		if held == id {
 			return i
 		}
 	}
@@ -216,7 +217,9 @@ func (in *Inbound) drop(h int) {
 	if h < 0 {
 		return
 	}
-	if in.held[h].now {
+	if h < in.old {
+		in.old--
+	} else {
 		in.open--
 	}
 	in.held = append(in.held[:h], in.held[h+1:]...)
@@ -226,10 +229,7 @@ func (in *Inbound) drop(h int) {
 // connections can be surplus: those of this one are below the limit, and a
 // peer that still knew the others would have sent them again first.
 func (in *Inbound) forgetOldest() {
-	for i, h := range in.held {
-		if !h.now {
-			in.drop(i)
-			return
-		}
+	if in.old > 0 {
+		in.drop(0)
 	}
 }

@@ -97,8 +97,8 @@ func TestInboundExcess(t *testing.T) {
 
 func TestInboundFixedNeverAllocates(t *testing.T) {
 	var in flow.Inbound
-	storage := flow.MakeInboundStorage(4)
-	in.InitFixed(4, &storage)
+	storage := flow.MakeInboundStorage(4, 4)
+	in.InitFixed(4, 4, &storage)
 	id := mqtt.PacketID(0)
 	if n := testing.AllocsPerRun(1000, func() {
 		id++

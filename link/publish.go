@@ -9,7 +9,8 @@ import (
 // publish holds a PUBLISH against what this end announced and puts the topic
 // its alias stands for in place.
 func (r *Reader) publish(p *packet.Publish) error {
-	if r.version == mqtt.V5 {
+	// The codec refuses both an explicit 0 and an empty topic without alias.
+	if p.Properties.TopicAlias != 0 {
 		if err := r.alias(p); err != nil {
 			return err
 		}
@@ -36,9 +37,6 @@ func (r *Reader) publish(p *packet.Publish) error {
 // the connection [MQTT-3.3.2-7, 5.0].
 func (r *Reader) alias(p *packet.Publish) error {
 	a := p.Properties.TopicAlias
-	if a == 0 {
-		return nil // the codec refuses both an explicit 0 and an empty topic without alias
-	}
 	// [MQTT-3.3.2-9, 5.0] [X5-3.3.4-b]
 	if a > r.limits.TopicAliasMaximum {
 		return errAliasRange

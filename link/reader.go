@@ -277,7 +277,7 @@ func (r *Reader) auth(a *packet.Auth) error {
 		return errNoMethod
 	}
 	// [MQTT-4.12.0-5, 5.0] [MQTT-4.12.1-1, 5.0]
-	if mqtt.Text(a.Properties.AuthenticationMethod) != mqtt.Text(r.named().method) {
+	if !mqtt.Same(a.Properties.AuthenticationMethod, r.named().method) {
 		return errOtherMethod
 	}
 	if r.side == Client {

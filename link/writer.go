@@ -220,7 +220,7 @@ func (w *Writer) Alias(topic []byte) (a uint16, known bool) {
 		return 1, false
 	}
 	for i, t := range w.names.aliases {
-		if mqtt.Text(t) == mqtt.Text(topic) {
+		if mqtt.Same(t, topic) {
 			return uint16(i + 1), true
 		}
 	}

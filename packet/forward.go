@@ -57,11 +57,20 @@ func (p *Forward) bodySize(v mqtt.Version) int {
 	if p.QoS > mqtt.AtMostOnce {
 		n += 2
 	}
-	if v == mqtt.V5 {
+	switch {
+	case v != mqtt.V5:
+	case p.bare():
+		n++
+	default:
 		props := p.propertiesSize()
 		n += VarintSize(props) + props
 	}
 	return n
+}
+
+// bare reports whether there are no properties.
+func (p *Forward) bare() bool {
+	return len(p.Section) == 0 && !p.Expires && p.Alias == 0 && len(p.IDs) == 0
 }
 
 func (p *Forward) propertiesSize() int {
@@ -99,7 +108,12 @@ func (p *Forward) Append(dst []byte, v mqtt.Version) []byte {
 		b[i], b[i+1] = byte(p.ID>>8), byte(p.ID)
 		i += 2
 	}
-	if v == mqtt.V5 {
+	switch {
+	case v != mqtt.V5:
+	case p.bare():
+		b[i] = 0
+		i++
+	default:
 		i += len(p.appendProperties(b[i:i]))
 	}
 	copy(b[i:], p.Payload)
@@ -108,11 +122,7 @@ func (p *Forward) Append(dst []byte, v mqtt.Version) []byte {
 
 // appendProperties appends the section with its length in front.
 func (p *Forward) appendProperties(dst []byte) []byte {
-	n := p.propertiesSize()
-	if n == 0 {
-		return append(dst, 0)
-	}
-	dst = AppendVarint(dst, n)
+	dst = AppendVarint(dst, p.propertiesSize())
 	if p.Expires {
 		dst = appendUint32(append(dst, byte(PropMessageExpiryInterval)), p.Expiry)
 	}

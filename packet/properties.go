@@ -48,7 +48,9 @@ type Properties struct {
 }
 
 // Has reports whether a decoded section held the property.
-func (p *Properties) Has(id PropertyID) bool { return p != nil && p.Present.Has(id) }
+func (p *Properties) Has(id PropertyID) bool {
+	return p != nil && p.Present != 0 && p.Present.Has(id)
+}
 
 // fresh returns p emptied, or a new one for nil; most packets have no
 // properties, and then it costs nothing.
@@ -316,8 +318,11 @@ func (p *Properties) appendIDs(dst []byte) []byte {
 		}
 		return dst
 	}
-	for id := range p.IDs.All() {
-		dst = AppendVarint(append(dst, byte(PropSubscriptionIdentifier)), int(id))
+	for rest := p.IDs; len(rest) > 0; {
+		var id uint32
+		if id, rest = rest.cut(); id != 0 {
+			dst = AppendVarint(append(dst, byte(PropSubscriptionIdentifier)), int(id))
+		}
 	}
 	return dst
 }
@@ -339,8 +344,11 @@ func (p *Properties) bodySize(which PropertySet) (n int) {
 			if p.IDs == nil && p.SubscriptionIdentifier != 0 {
 				n += 1 + VarintSize(int(p.SubscriptionIdentifier))
 			}
-			for id := range p.IDs.All() {
-				n += 1 + VarintSize(int(id))
+			for rest := p.IDs; len(rest) > 0; {
+				var id uint32
+				if id, rest = rest.cut(); id != 0 {
+					n += 1 + VarintSize(int(id))
+				}
 			}
 		case kindString, kindBinary:
 			if f := *p.bytesField(id); f != nil {
@@ -425,16 +433,24 @@ type SubscriptionIDs []byte
 // All returns each identifier.
 func (s SubscriptionIDs) All() iter.Seq[uint32] {
 	return func(yield func(uint32) bool) {
-		for b := []byte(s); len(b) > 0; {
-			id, n := step(b)
-			if id == PropSubscriptionIdentifier {
-				if v, _, _ := readVarint(b[1:n]); !yield(uint32(v)) {
-					return
-				}
+		for rest := s; len(rest) > 0; {
+			var id uint32
+			if id, rest = rest.cut(); id != 0 && !yield(id) {
+				return
 			}
-			b = b[n:]
 		}
 	}
+}
+
+// cut takes the first property off; id is 0 if it is another one. A loop over it
+// costs no closure, which a small compiler would allocate.
+func (s SubscriptionIDs) cut() (id uint32, rest SubscriptionIDs) {
+	p, n := step(s)
+	if p == PropSubscriptionIdentifier {
+		v, _, _ := readVarint(s[1:n])
+		id = uint32(v)
+	}
+	return id, s[n:]
 }
 
 // step returns the identifier of the first property of a valid section and

@@ -34,7 +34,11 @@ func (p *Publish) Decode(v mqtt.Version, flags byte, body []byte) error {
 		p.ID = r.id() // [MQTT-2.2.1-2, 5.0] [MQTT-2.3.1-5, 3.1.1]
 	}
 	p.Properties = p.Properties.fresh()
-	if v == mqtt.V5 {
+	switch {
+	case v != mqtt.V5:
+	case len(r.b) > 0 && r.b[0] == 0: // none, as in most
+		r.b = r.b[1:]
+	default:
 		p.Properties.read(&r, PUBLISH)
 	}
 	p.Payload = r.b

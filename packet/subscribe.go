@@ -46,8 +46,8 @@ func (f Filters) Cut() (Subscription, Filters) {
 
 // Len returns how many there are.
 func (f Filters) Len() (n int) {
-	for range f.All() {
-		n++
+	for ; len(f) > 0; n++ {
+		_, f = f.Cut()
 	}
 	return n
 }

@@ -36,8 +36,8 @@ func (f TopicFilters) Cut() ([]byte, TopicFilters) {
 
 // Len returns how many there are.
 func (f TopicFilters) Len() (n int) {
-	for range f.All() {
-		n++
+	for ; len(f) > 0; n++ {
+		_, f = f.Cut()
 	}
 	return n
 }
