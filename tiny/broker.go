@@ -30,7 +30,6 @@ type Broker struct {
 	sessions []session
 	places   []place // queues of all sessions
 	spare    uint16  // first free place + 1
-	nspare   int
 	subs     []subscription
 	nsubs    int
 	retained []retained
@@ -40,7 +39,10 @@ type Broker struct {
 	sequence uint32   // of retained messages and subscriptions
 	serial   uint32   // of identifiers given out
 	named    [13]byte // the last of them
-	freed    uint32   // counts events after which what was held may go on
+	freed    uint32   // counts events after which what is held or parked may go on
+	tried    uint32   // freed, when parked messages were last looked at
+	parked   int      // messages that wait to be taken
+	brimful  bool     // a queue has just been filled
 	online   int      // sessions connected
 
 	// The packet at hand.
@@ -67,6 +69,7 @@ type Stats struct {
 	Dropped    uint32 // messages lost for lack of room: QoS 0, and wills
 	Refused    uint32 // QoS 1 and 2 messages answered with 0x97
 	Held       uint32 // QoS 1 and 2 messages that had to wait for room, unacknowledged
+	Parked     int    // of them now
 	Expired    uint32 // messages whose time ran out while they waited
 	Stalled    uint32 // clients disconnected because they did not take what was theirs
 	Forgotten  uint32 // sessions of absent clients ended for lack of room
@@ -91,7 +94,7 @@ func New(l Limits, h Hooks) (*Broker, error) {
 	if err := l.check(); err != nil {
 		return nil, err
 	}
-	return lay(l, h, make([]byte, l.Slab+l.buffers())), nil
+	return lay(l, h, make([]byte, l.Slab), make([]byte, l.buffers())), nil
 }
 
 // NewIn is New with the slab and the receive buffers, the larger part, in the
@@ -105,15 +108,15 @@ func NewIn(mem []byte, l Limits, h Hooks) (*Broker, error) {
 	if need := l.Slab + l.buffers(); len(mem) < need {
 		return nil, &LimitError{"Slab and receive buffers in the caller's memory", 0, len(mem), need}
 	}
-	return lay(l, h, mem), nil
+	return lay(l, h, mem[:l.Slab:l.Slab], mem[l.Slab:]), nil
 }
 
-func lay(l Limits, h Hooks, mem []byte) *Broker {
+func lay(l Limits, h Hooks, slab, buffers []byte) *Broker {
 	b := &Broker{
 		limits:   l,
 		hooks:    h,
 		due:      never,
-		buffers:  mem[l.Slab:],
+		buffers:  buffers,
 		conns:    make([]conn, l.slots()),
 		sessions: make([]session, l.Sessions),
 		places:   make([]place, l.Sessions*l.Queue),
@@ -123,19 +126,19 @@ func lay(l Limits, h Hooks, mem []byte) *Broker {
 		hits:     make([]uint8, 0, l.grants()),
 		retained: make([]retained, orNone(l.Retained)),
 	}
-	b.slab.init(mem[:l.Slab:l.Slab], make([]uint16, l.handles()))
+	b.slab.init(slab, make([]uint16, l.handles()))
 	for i := range b.places {
 		b.places[i].next = uint16(i + 2)
 	}
 	b.places[len(b.places)-1].next = 0
-	b.spare, b.nspare = 1, len(b.places)
+	b.spare = 1
 	window := make([]flow.Slot[ref], l.Sessions*l.Inflight)
-	inbound := flow.MakeInboundStorage(l.Sessions * l.Inflight)
+	inbound := flow.MakeInboundStorage(l.Sessions, l.Sessions*l.ReceiveMaximum)
 	for i := range b.sessions {
 		s := &b.sessions[i]
 		s.at = uint8(i)
 		s.out.Init(l.Inflight, window[i*l.Inflight:(i+1)*l.Inflight])
-		s.in.InitFixed(l.Inflight, &inbound)
+		s.in.InitFixed(1, l.ReceiveMaximum, &inbound) // each is acknowledged as it is taken
 	}
 	return b
 }
@@ -146,7 +149,7 @@ func (b *Broker) Limits() Limits { return b.limits }
 // Stats returns the counters.
 func (b *Broker) Stats() Stats {
 	s := b.stats
-	s.Clients, s.Filters = b.online, b.nsubs
+	s.Clients, s.Filters, s.Parked = b.online, b.nsubs, b.parked
 	s.SlabUsed, s.SlabPeak = b.slab.live, b.slab.peak
 	for i := range b.sessions {
 		if b.sessions[i].id != 0 {
@@ -209,6 +212,7 @@ func (b *Broker) Step(now time.Duration) (next time.Duration) {
 		b.stepSession(&b.sessions[i])
 	}
 	b.stepKeeper()
+	b.unpark()
 	return b.due
 }
 

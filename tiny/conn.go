@@ -71,18 +71,22 @@ func (b *Broker) buffer(s Slot) []byte {
 }
 
 // Received says that n bytes have come into Buffer, and takes what packets
-// they complete. Call it with 0 when the broker may have found room since.
-func (b *Broker) Received(s Slot, n int) {
+// they complete, as Receive does: it returns how many bytes they were. Call it
+// again with 0 until it returns 0, with Outgoing in between, and when the broker
+// may have found room since.
+func (b *Broker) Received(s Slot, n int) (took int) {
 	c, all := &b.conns[s], b.buffer(s)
 	end := int(c.filled) + n
-	took := b.Receive(s, all[:end])
+	took = b.Receive(s, all[:end])
 	c.filled = uint16(copy(all, all[took:end]))
+	return took
 }
 
 // Receive takes whole packets from the front of p, in place, and returns how
-// many bytes they were. The rest is to be offered again, in front of what
-// comes next, and also when nothing new came: a packet may have been left
-// where it is until there is room for it. p has to have room for MaxPacket
+// many bytes they were. The rest is to be offered again, in front of what comes
+// next: at once, after Outgoing, if any were taken, for Receive leaves off when
+// it has filled somebody's queue; later if none were, for a packet may have been
+// left where it is until there is room for it. p has to have room for MaxPacket
 // bytes in one piece.
 func (b *Broker) Receive(s Slot, p []byte) (n int) {
 	c := &b.conns[s]
@@ -113,7 +117,12 @@ func (b *Broker) Receive(s Slot, p []byte) (n int) {
 		c.held = false
 		c.timer.Heard(b.now)
 		n += size
+		if b.brimful { // the owner can empty it before more comes
+			b.brimful = false
+			break
+		}
 	}
+	b.unpark()
 	return n
 }
 

@@ -32,9 +32,6 @@ func (b *Broker) connect(at Slot, c *conn, p *packet.Connect) {
 		return
 	}
 	limits := b.announced()
-	if p.Version != mqtt.V5 {
-		limits.ReceiveMaximum = 65535
-	}
 	c.in.Open(limits)
 	c.timer.Open(b.now, p.KeepAlive)
 	if at, ok := c.timer.Next(); ok {
@@ -55,7 +52,7 @@ func (b *Broker) connect(at Slot, c *conn, p *packet.Connect) {
 // announced are the limits CONNACK speaks of.
 func (b *Broker) announced() mqtt.Limits {
 	return mqtt.Limits{
-		ReceiveMaximum:    uint16(b.limits.Inflight),
+		ReceiveMaximum:    uint16(b.limits.ReceiveMaximum),
 		MaxPacketSize:     uint32(b.limits.MaxPacket),
 		MaxQoS:            mqtt.QoS(orNone(b.limits.MaxQoS)),
 		RetainAvailable:   b.limits.Retained > 0,
@@ -146,7 +143,8 @@ func (b *Broker) admit(at Slot, c *conn, p *packet.Connect, expiry uint32) mqtt.
 	s.will = 0
 	if p.HasWill {
 		w := &p.Will
-		s.will = b.store(w.Topic, w.Payload, w.QoS, w.Retain, w.Properties, 0)
+		m := packet.Publish{Topic: w.Topic, Payload: w.Payload, QoS: w.QoS, Retain: w.Retain, Properties: w.Properties}
+		s.will = b.store(&m, 0, 0)
 		if s.will == 0 {
 			if !c.present {
 				b.drop(s)

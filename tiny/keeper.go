@@ -132,7 +132,7 @@ func wellFormed(o []byte) bool {
 	if o[0]&flagExpires != 0 {
 		n += expiryPart
 	}
-	return n <= len(o) && get16(o[1:]) > 0 && mqtt.QoS(o[0]&flagQoS).Valid()
+	return n+behind(o) <= len(o) && get16(o[1:]) > 0 && mqtt.QoS(o[0]&flagQoS).Valid()
 }
 
 // checksum is FNV-1a.

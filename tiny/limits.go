@@ -17,19 +17,24 @@ type Limits struct {
 	MaxPacket     int // [64, 32768] bytes of the largest packet taken, announced to 5.0 clients; default 512
 	ReceiveBuffer int // [MaxPacket, 32768] bytes a connection to receive in; negative: none, bytes are read in place; default MaxPacket
 	Queue         int // [1, 1024] messages that wait for one session; default 4
-	Inflight      int // [1, 1024] QoS 1 and 2 exchanges open in each direction of a session; default 4
+	Inflight      int // [1, 1024] QoS 1 and 2 messages sent to one session and not acknowledged; default 4
 	Retained      int // [1, 1024] retained messages; negative: off; default 16
 	RetainedBytes int // [64, Slab] bytes of the slab they may take; default 2048
-	Slab          int // [1024, 262144] bytes for messages, wills, filters and identifiers together; default 4864
+	Slab          int // [1024, 262144] bytes for messages, wills, filters and identifiers together; default 4096
 	MaxQoS        int // [1, 2] highest QoS taken and granted; negative: 0; default 2
-	KeepDelay     int // [1, 86400] seconds a changed retained message waits for others before flash is written; default 5
+	// ReceiveMaximum [1, 1024] is how many QoS 1 and 2 messages a client may
+	// have unacknowledged; default 20. 5.0 clients are told; older ones, which
+	// cannot be, are disconnected when they have more.
+	ReceiveMaximum int
+
+	KeepDelay int // [1, 86400] seconds a changed retained message waits for others before flash is written; default 5
 }
 
 // defaultLimits are the plan of the fixed-memory brokers there are: 8 clients,
 // 32 filters, 512-byte packets, 4 messages waiting each, 2 KB retained.
 var defaultLimits = Limits{
-	Clients: 8, Filters: 32, MaxPacket: 512, Queue: 4, Inflight: 4,
-	Retained: 16, RetainedBytes: 2048, Slab: 4864, MaxQoS: 2, KeepDelay: 5,
+	Clients: 8, Filters: 32, MaxPacket: 512, Queue: 4, Inflight: 4, ReceiveMaximum: 20,
+	Retained: 16, RetainedBytes: 2048, Slab: 4096, MaxQoS: 2, KeepDelay: 5,
 }
 
 // A LimitError is a field of Limits outside its range: the program's fault.
@@ -52,6 +57,7 @@ func (l Limits) withDefaults() Limits {
 		{&l.MaxPacket, &d.MaxPacket},
 		{&l.Queue, &d.Queue},
 		{&l.Inflight, &d.Inflight},
+		{&l.ReceiveMaximum, &d.ReceiveMaximum},
 		{&l.Retained, &d.Retained},
 		{&l.RetainedBytes, &d.RetainedBytes},
 		{&l.Slab, &d.Slab},
@@ -86,6 +92,7 @@ func (l Limits) check() error {
 		{"ReceiveBuffer", l.ReceiveBuffer, l.MaxPacket, 32768, true},
 		{"Queue", l.Queue, 1, 1024, false},
 		{"Inflight", l.Inflight, 1, 1024, false},
+		{"ReceiveMaximum", l.ReceiveMaximum, 1, 1024, false},
 		{"Retained", l.Retained, 1, 1024, true},
 		{"Slab", l.Slab, 1024, maxSlab, false},
 		{"RetainedBytes", l.RetainedBytes, 64, l.Slab, l.Retained < 0},
@@ -107,10 +114,10 @@ func (l Limits) check() error {
 func (l Limits) slots() int { return l.Clients + 1 }
 
 // handles is how many objects the slab may hold: identifiers and wills, a
-// SUBACK a connection, filters, retained messages, and messages waiting or in
-// flight, of which many share one.
+// SUBACK a connection, filters, retained messages, messages waiting or in
+// flight, of which many share one, and some that are parked.
 func (l Limits) handles() int {
-	return 2*l.Sessions + l.slots() + l.Filters + orNone(l.Retained) + l.Sessions*(l.Queue+l.Inflight)
+	return 2*l.Sessions + l.slots() + l.Filters + orNone(l.Retained) + l.Sessions*(2*l.Queue+l.Inflight)
 }
 
 // grants is one for each session and one for the program, and no less than the
@@ -149,7 +156,7 @@ func (l Limits) items() []Item {
 		{"receive buffers", l.slots(), orNone(l.ReceiveBuffer)},
 		{"sessions", l.Sessions, int(unsafe.Sizeof(session{}))},
 		{"exchanges outbound", l.Sessions * l.Inflight, int(unsafe.Sizeof(flow.Slot[ref]{}))},
-		{"exchanges inbound", l.Sessions * l.Inflight, flow.InboundDue + flow.InboundHeld},
+		{"exchanges inbound", l.Sessions, flow.InboundDue + flow.InboundHeld*l.ReceiveMaximum},
 		{"queue places", l.Sessions * l.Queue, int(unsafe.Sizeof(place{}))},
 		{"subscriptions", l.Filters, int(unsafe.Sizeof(subscription{})) + int(unsafe.Sizeof(uint32(0)))},
 		{"match results", 2 * l.grants(), int(unsafe.Sizeof(grant(0)))},
@@ -160,7 +167,7 @@ func (l Limits) items() []Item {
 }
 
 // rounding is what the allocator adds to the tables New makes of items. Some
-// items are two tables, or share one.
+// items are two tables.
 func (l Limits) rounding(items []Item) (n int) {
 	if runtime.Compiler != "gc" {
 		return 0
@@ -174,13 +181,11 @@ func (l Limits) rounding(items []Item) (n int) {
 			n += cap(append([]byte(nil), make([]byte, asked)...)) - size
 		}
 	}
-	add(l.Slab+l.buffers(), false)
 	for i, item := range items {
 		switch i {
-		case itemSlab, itemBuffers: // one table, added above
 		case itemInbound:
 			add(item.Count*flow.InboundDue, false)
-			add(item.Count*flow.InboundHeld, false)
+			add(item.Count*flow.InboundHeld*l.ReceiveMaximum, false)
 		case itemMatches:
 			add(l.grants(), false)
 			add(l.grants(), false)
@@ -188,7 +193,7 @@ func (l Limits) rounding(items []Item) (n int) {
 			add(item.Count*4, false)
 			add(item.Bytes()-item.Count*4, false)
 		default:
-			add(item.Bytes(), i <= itemSessions)
+			add(item.Bytes(), i <= itemSessions && i != itemBuffers)
 		}
 	}
 	return n
@@ -201,7 +206,6 @@ const (
 	itemInbound  = 5
 	itemFilters  = 7
 	itemMatches  = 8
-	itemSlab     = 11
 )
 
 // Bytes is the sum of the Bill: all the memory a Broker of these limits will

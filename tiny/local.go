@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"github.com/midgemq/midge/mqtt"
+	"github.com/midgemq/midge/packet"
 	"github.com/midgemq/midge/topic"
 )
 
@@ -34,7 +35,8 @@ func (b *Broker) Publish(m *Message) error {
 	if !matched && !m.Retain {
 		return nil
 	}
-	h := b.store(m.Topic, m.Payload, m.QoS, m.Retain, b.packets.Blank(), b.now)
+	p := packet.Publish{Topic: m.Topic, Payload: m.Payload, QoS: m.QoS, Retain: m.Retain}
+	h := b.store(&p, b.now, 0)
 	if h == 0 {
 		if m.QoS == mqtt.AtMostOnce && !m.Retain {
 			b.stats.Dropped++
@@ -50,18 +52,16 @@ func (b *Broker) Publish(m *Message) error {
 }
 
 func (b *Broker) roomForOwn(q mqtt.QoS) bool {
-	places := 0
 	for _, i := range b.hits {
 		if min(q, b.grants[i].qos()) == mqtt.AtMostOnce || int(i) == len(b.sessions) {
 			continue
 		}
-		places++
 		if s := &b.sessions[i]; !b.room(s) {
 			b.refuseFull(s)
 			return false
 		}
 	}
-	return places <= b.nspare
+	return true
 }
 
 // Subscribe makes Hooks.Message get what matches filter, retained messages at

@@ -13,6 +13,7 @@ const (
 	flagQoS     = 3
 	flagRetain  = 1 << 2
 	flagExpires = 1 << 3
+	flagParked  = 1 << 4
 
 	fixedPart  = 5
 	expiryPart = 8
@@ -31,17 +32,21 @@ type view struct {
 }
 
 // store puts a message into the slab; 0 is no room. Its Message Expiry
-// Interval counts from since.
-func (b *Broker) store(topic, payload []byte, q mqtt.QoS, retain bool, p *packet.Properties, since time.Duration) handle {
-	section := packet.ForwardSize(p)
-	flags, n := byte(q), fixedPart+len(topic)+section+len(payload)
-	expires := p.Has(packet.PropMessageExpiryInterval)
+// Interval counts from since. Behind it there is room for a parkedPart, or
+// nothing.
+func (b *Broker) store(p *packet.Publish, since time.Duration, behind int) handle {
+	section := packet.ForwardSize(p.Properties)
+	flags, n := byte(p.QoS), fixedPart+len(p.Topic)+section+len(p.Payload)+behind
+	expires := p.Properties.Has(packet.PropMessageExpiryInterval)
 	if expires {
 		flags |= flagExpires
 		n += expiryPart
 	}
-	if retain {
+	if p.Retain {
 		flags |= flagRetain
+	}
+	if behind > 0 {
+		flags |= flagParked
 	}
 	h := b.slab.alloc(n)
 	if h == 0 {
@@ -49,18 +54,18 @@ func (b *Broker) store(topic, payload []byte, q mqtt.QoS, retain bool, p *packet
 	}
 	o := b.slab.bytes(h)
 	o[0] = flags
-	put16(o[1:], uint16(len(topic)))
+	put16(o[1:], uint16(len(p.Topic)))
 	put16(o[3:], uint16(section))
 	at := fixedPart
 	if expires {
-		putEnd(o, since+time.Duration(p.MessageExpiryInterval)*time.Second)
+		putEnd(o, since+time.Duration(p.Properties.MessageExpiryInterval)*time.Second)
 		at += expiryPart
 	}
-	at += copy(o[at:], topic)
+	at += copy(o[at:], p.Topic)
 	if section > 0 {
-		at += len(packet.AppendForward(o[at:at:at+section], p))
+		at += len(packet.AppendForward(o[at:at:at+section], p.Properties))
 	}
-	copy(o[at:], payload)
+	copy(o[at:], p.Payload)
 	return h
 }
 
@@ -91,7 +96,7 @@ func viewOf(o []byte) (v view) {
 		rest = rest[expiryPart:]
 	}
 	v.topic, rest = rest[:topic:topic], rest[topic:]
-	v.section, v.payload = rest[:section:section], rest[section:]
+	v.section, v.payload = rest[:section:section], rest[section:len(rest)-behind(o)]
 	return v
 }
 
@@ -107,8 +112,16 @@ func (b *Broker) load(h handle, f *packet.Forward) (end time.Duration) {
 	}
 	f.Topic = o[at : at+topic]
 	f.Section = o[at+topic : at+topic+section]
-	f.Payload = o[at+topic+section:]
+	f.Payload = o[at+topic+section : len(o)-behind(o)]
 	return end
+}
+
+// behind is what stands behind a message's payload, in bytes.
+func behind(o []byte) int {
+	if o[0]&flagParked != 0 {
+		return parkedPart
+	}
+	return 0
 }
 
 // left is what remains of a Message Expiry Interval, in seconds; false is

@@ -47,6 +47,7 @@ func (b *Broker) Outgoing(at Slot, dst []byte) int {
 		r := c.replies[c.first]
 		c.first = (c.first + 1) % maxReplies
 		c.n--
+		b.freed++
 		if r.t == packet.PINGRESP {
 			dst = c.out.Pingresp(dst)
 		} else {
@@ -55,6 +56,11 @@ func (b *Broker) Outgoing(at Slot, dst []byte) int {
 	}
 	if c.answer != 0 {
 		dst = b.sayAnswer(c, dst)
+	}
+	if c.out.Closed() { // an answer did not fit, and the client has been told so
+		b.leave(at, mqtt.PacketTooLarge)
+		c.stage = over
+		return len(dst)
 	}
 	if c.stage == leaving {
 		if c.n == 0 && c.answer == 0 && cap(dst)-len(dst) >= roomConnack {
@@ -66,6 +72,7 @@ func (b *Broker) Outgoing(at Slot, dst []byte) int {
 	if c.n == 0 && c.answer == 0 {
 		dst = b.sayMessages(c, b.of(c), dst)
 	}
+	b.unpark()
 	return len(dst)
 }
 

@@ -8,61 +8,100 @@ import (
 
 // publish takes one PUBLISH through its stages: is it a repeat, is there room
 // with everybody who is to have it, may it be; then it is stored once, retained,
-// queued and acknowledged. false is no room, and nothing has happened.
+// queued and acknowledged. Without room it is parked: stored, and acknowledged
+// when there is. false is no room even for that, and nothing has happened.
 func (b *Broker) publish(at Slot, c *conn, p *packet.Publish) bool {
 	s := b.of(c)
-	if p.QoS == mqtt.AtMostOnce {
+	switch {
+	case p.QoS == mqtt.AtMostOnce:
 		b.publish0(at, s, p)
 		return true
-	}
-	if s.in.Holds(p.ID) {
+	case s.in.Holds(p.ID):
 		b.repeated(at, c, p)
+		return true
+	case s.in.Open()+int(s.npark) >= b.limits.ReceiveMaximum: // [X5-3.3.4-e]
+		b.end(at, mqtt.ReceiveMaximumExceeded)
 		return true
 	}
 	code := forbidden(p)
-	var h handle
 	if code == mqtt.Success {
-		matched := b.match(p.Topic, s.at)
-		if code = b.room1(c, p.QoS); code == wait {
-			return false
+		code = b.verdict(c, p.Topic, s.at, p.QoS)
+	}
+	var h handle
+	parks := code == wait || s.npark > 0 // in order, whatever becomes of it [MQTT-4.6.0-2]
+	if parks || code == mqtt.Success || code == mqtt.NoMatchingSubscribers && p.Retain {
+		after := 0
+		if parks {
+			after = parkedPart
 		}
-		if !code.Failed() && (matched || p.Retain) {
-			h = b.store(p.Topic, p.Payload, p.QoS, p.Retain, p.Properties, b.now)
-			if h == 0 {
-				if c.in.Version() != mqtt.V5 {
-					return false
-				}
-				code = mqtt.QuotaExceeded
+		if h = b.store(p, b.now, after); h == 0 {
+			if parks || c.in.Version() != mqtt.V5 {
+				return false
 			}
-		}
-		if code == mqtt.Success && !matched {
-			code = mqtt.NoMatchingSubscribers
+			code = mqtt.QuotaExceeded
 		}
 	}
 	b.stats.Received++
-	if s.in.Publish(p.QoS, p.ID) == flow.Excess {
-		b.slab.drop(h)
-		b.end(at, mqtt.ReceiveMaximumExceeded) // [X5-3.3.4-e]
+	if parks {
+		b.park(s, h, p.ID, code)
 		return true
 	}
-	if !code.Failed() {
-		if refused := b.ask(at, p); refused.Failed() {
-			code = refused
-		} else if h != 0 {
-			if p.Retain {
-				b.retain(h)
-			}
-			b.route(h, p.QoS, p.Retain)
-			h = 0
+	b.message = Message{Topic: p.Topic, Payload: p.Payload, QoS: p.QoS, Retain: p.Retain}
+	b.accept(at, c, h, p.ID, code)
+	return true
+}
+
+// wait is a message that has to wait for room: a code no packet carries.
+const wait mqtt.ReasonCode = 0x7F
+
+// verdict says whether everybody who subscribes to a topic has room for a QoS 1
+// or 2 message: Success, NoMatchingSubscribers, wait, or, where one is away and
+// so makes no room and 5.0 lets us say so, QuotaExceeded.
+func (b *Broker) verdict(c *conn, topic []byte, from uint8, q mqtt.QoS) mqtt.ReasonCode {
+	if !b.match(topic, from) {
+		return mqtt.NoMatchingSubscribers
+	}
+	code := mqtt.Success
+	for _, i := range b.hits {
+		if min(q, b.grants[i].qos()) == mqtt.AtMostOnce || int(i) == len(b.sessions) {
+			continue
 		}
+		s := &b.sessions[i]
+		if b.room(s) {
+			continue
+		}
+		b.refuseFull(s)
+		if s.conn == 0 && c.in.Version() == mqtt.V5 {
+			return mqtt.QuotaExceeded
+		}
+		code = wait
+	}
+	return code
+}
+
+// accept retains, routes and acknowledges the message at hand, for which there
+// is room; h is what is stored of it, if it has to be.
+func (b *Broker) accept(at Slot, c *conn, h handle, id mqtt.PacketID, code mqtt.ReasonCode) {
+	s, m := b.of(c), &b.message
+	s.in.Publish(m.QoS, id)
+	if !code.Failed() && b.hooks.Publish != nil {
+		if refused := b.ask(at); refused.Failed() {
+			code = refused
+		}
+	}
+	if h != 0 && !code.Failed() {
+		if m.Retain {
+			b.retain(h)
+		}
+		b.route(h, m.QoS, m.Retain)
+		h = 0
 	}
 	b.slab.drop(h)
 	if code == mqtt.QuotaExceeded {
 		b.stats.Refused++
 	}
-	s.in.Ack(p.ID, code)
+	s.in.Ack(id, code)
 	b.acknowledge(c)
-	return true
 }
 
 // publish0 takes a QoS 0 message, which nobody waits for: what has no room is
@@ -75,10 +114,16 @@ func (b *Broker) publish0(at Slot, s *session, p *packet.Publish) {
 		}
 		return
 	}
-	if !b.match(p.Topic, s.at) && !p.Retain || b.hooks.Publish != nil && b.ask(at, p).Failed() {
+	if !b.match(p.Topic, s.at) && !p.Retain {
 		return
 	}
-	h := b.store(p.Topic, p.Payload, p.QoS, p.Retain, p.Properties, b.now)
+	if b.hooks.Publish != nil {
+		b.message = Message{Topic: p.Topic, Payload: p.Payload, Retain: p.Retain}
+		if b.ask(at).Failed() {
+			return
+		}
+	}
+	h := b.store(p, b.now, 0)
 	if h == 0 {
 		b.stats.Dropped++
 		return
@@ -88,9 +133,6 @@ func (b *Broker) publish0(at Slot, s *session, p *packet.Publish) {
 	}
 	b.route(h, p.QoS, p.Retain)
 }
-
-// wait is what room1 says when a message has to: a code no packet carries.
-const wait mqtt.ReasonCode = 0x7F
 
 // acknowledge passes receipts on in the order the messages came. Before 5.0
 // they cannot say no [MQTT-3.3.5-2, 3.1.1].
@@ -133,15 +175,10 @@ func forbidden(p *packet.Publish) mqtt.ReasonCode {
 	return mqtt.Success
 }
 
-// ask asks Hooks.Publish.
-func (b *Broker) ask(at Slot, p *packet.Publish) mqtt.ReasonCode {
-	hook := b.hooks.Publish
-	if hook == nil {
-		return mqtt.Success
-	}
-	b.message = Message{Topic: p.Topic, Payload: p.Payload, QoS: p.QoS, Retain: p.Retain}
+// ask asks Hooks.Publish about the message at hand.
+func (b *Broker) ask(at Slot) mqtt.ReasonCode {
 	b.busy = true
-	code := hook(b.introduce(at), &b.message)
+	code := b.hooks.Publish(b.introduce(at), &b.message)
 	b.busy = false
 	if code.Failed() {
 		b.stats.Denied++
@@ -166,45 +203,6 @@ func (b *Broker) allowed(s *session, v *view) bool {
 	return !code.Failed()
 }
 
-// room1 says whether everybody that match found has room for a QoS 1 or 2
-// message: Success, wait, or QuotaExceeded.
-//
-// Nobody is made to wait for something that cannot come. A subscriber that is
-// away makes no room, and one that is held back itself, or is the publisher,
-// makes none because its acknowledgements stand behind what waits. In 5.0 the
-// publisher is then told so. Older versions know no refusal: there, a
-// subscriber that is held back borrows from what others leave free.
-func (b *Broker) room1(c *conn, q mqtt.QoS) mqtt.ReasonCode {
-	places, full, stuck, away := 0, false, false, false
-	for _, i := range b.hits {
-		if min(q, b.grants[i].qos()) == mqtt.AtMostOnce || int(i) == len(b.sessions) {
-			continue
-		}
-		places++
-		s := &b.sessions[i]
-		if b.room(s) {
-			continue
-		}
-		b.refuseFull(s)
-		switch {
-		case s.conn == 0:
-			away = true
-		case s.conn == b.of(c).conn || b.conns[s.conn-1].held:
-			stuck = true
-		default:
-			full = true
-		}
-	}
-	v5 := c.in.Version() == mqtt.V5
-	switch {
-	case v5 && (stuck || away):
-		return mqtt.QuotaExceeded
-	case full || away || places > b.nspare:
-		return wait
-	}
-	return mqtt.Success
-}
-
 // route queues a message with everybody match found. The caller's reference
 // goes along, or is dropped.
 func (b *Broker) route(h handle, q mqtt.QoS, retain bool) {
@@ -218,27 +216,19 @@ func (b *Broker) route(h handle, q mqtt.QoS, retain bool) {
 		s := &b.sessions[i]
 		// [MQTT-3.8.4-8, 5.0] [MQTT-3.8.4-6, 3.1.1] [MQTT-3.3.1-12, 5.0] [MQTT-3.3.1-9, 3.1.1]
 		r := makeRef(h, min(q, g.qos()), retain && g.asPublished())
-		if r.qos() == mqtt.AtMostOnce {
-			if s.conn == 0 {
-				continue // QoS 0 is for those who are there
-			}
-			if !b.room(s) {
-				b.refuseFull(s)
-				b.stats.Dropped++
-				continue
-			}
+		if r.qos() == mqtt.AtMostOnce && s.conn == 0 {
+			continue // QoS 0 is for those who are there
+		}
+		if !b.room(s) { // at QoS 1 and 2 only a will comes this far
+			b.refuseFull(s)
+			b.stats.Dropped++
+			continue
 		}
 		if passed {
 			b.slab.hold(h)
 		}
-		if b.push(s, r) {
-			passed = true
-			continue
-		}
-		b.stats.Dropped++
-		if passed {
-			b.slab.drop(h)
-		}
+		passed = true
+		b.push(s, r)
 	}
 	if !passed {
 		b.slab.drop(h)

@@ -37,7 +37,7 @@ func (b *Broker) retain(h handle) {
 	}
 	same := false
 	if r != nil {
-		same = !r.dirty && mqtt.Text(b.slab.bytes(r.msg)) == mqtt.Text(b.slab.bytes(h))
+		same = !r.dirty && mqtt.Same(b.slab.bytes(r.msg), b.slab.bytes(h))
 		b.release(r)
 	}
 	for r == nil || b.kept+size > b.limits.RetainedBytes {
@@ -62,7 +62,7 @@ func (b *Broker) findRetained(name []byte) *retained {
 	for i := range b.retained {
 		r := &b.retained[i]
 		if r.msg != 0 && r.mark == mark {
-			if v := b.view(r.msg); mqtt.Text(v.topic) == mqtt.Text(name) {
+			if v := b.view(r.msg); mqtt.Same(v.topic, name) {
 				return r
 			}
 		}

@@ -203,9 +203,13 @@ func check(t testing.TB, b *Broker) {
 			t.Fatalf("connection %d has %d replies from %d", i, c.n, c.first)
 		}
 	}
-	online, places := 0, map[uint16]bool{}
+	online, parked, places := 0, 0, map[uint16]bool{}
 	for i := range b.sessions {
 		online += checkSession(t, b, &b.sessions[i], refs, places)
+		parked += int(b.sessions[i].npark)
+	}
+	if parked != b.parked {
+		t.Fatalf("%d messages are parked, counted %d", parked, b.parked)
 	}
 	if online != b.online {
 		t.Fatalf("%d sessions are online, counted %d", online, b.online)
@@ -218,8 +222,8 @@ func check(t testing.TB, b *Broker) {
 		places[p] = true
 		free++
 	}
-	if free != b.nspare || len(places) != len(b.places) {
-		t.Fatalf("%d places free, counted %d; %d of %d known", free, b.nspare, len(places), len(b.places))
+	if len(places) != len(b.places) {
+		t.Fatalf("%d places free; %d of %d known", free, len(places), len(b.places))
 	}
 	checkSubs(t, b, refs)
 	kept, dirty := 0, 0
@@ -249,6 +253,18 @@ func checkSession(t testing.TB, b *Broker, s *session, refs map[handle]int, plac
 	t.Helper()
 	note(refs, s.id)
 	note(refs, s.will)
+	parked := 0
+	for h := s.parkA; parked < int(s.npark); parked++ {
+		note(refs, h)
+		next := handle(get16(b.parkedOf(h)))
+		if (next == 0) != (h == s.parkZ) {
+			t.Fatalf("session %d: the line goes from %d to %d, and ends at %d", s.at, h, next, s.parkZ)
+		}
+		h = next
+	}
+	if parked > 0 && s.conn == 0 {
+		t.Fatalf("session %d is away and has %d messages parked", s.at, parked)
+	}
 	n, last := uint16(0), uint16(0)
 	for p := s.first; n < s.queued; n++ {
 		if p == 0 || places[p] {

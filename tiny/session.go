@@ -26,6 +26,9 @@ type session struct {
 	first  uint16
 	last   uint16 // places + 1 of the oldest and newest waiting message
 	queued uint16
+	npark  uint16 // messages of its own that wait to be taken
+	parkA  handle // the oldest of them
+	parkZ  handle // the newest
 	owed   uint16 // subscriptions that retained messages are due to
 	at     uint8  // its own index
 }
@@ -59,7 +62,7 @@ type place struct {
 // find returns the session of a client identifier, or nil.
 func (b *Broker) find(id []byte) *session {
 	for i := range b.sessions {
-		if s := &b.sessions[i]; s.id != 0 && mqtt.Text(b.slab.bytes(s.id)) == mqtt.Text(id) {
+		if s := &b.sessions[i]; s.id != 0 && mqtt.Same(b.slab.bytes(s.id), id) {
 			return s
 		}
 	}
@@ -92,6 +95,7 @@ func (b *Broker) detach(s *session, code mqtt.ReasonCode) {
 	s.conn, s.gone, s.full = 0, b.now, 0
 	b.online--
 	b.freed++
+	b.dropParked(s)
 	b.dropQoS0(s)
 	switch {
 	case code == mqtt.Success:
@@ -142,7 +146,7 @@ func (b *Broker) empty(s *session) {
 	b.freed++
 }
 
-// room reports whether a QoS 1 or 2 message may wait in s.
+// room reports whether a message more may wait in s.
 func (b *Broker) room(s *session) bool { return int(s.queued) < b.limits.Queue }
 
 // refuseFull notes that a message found no room in s.
@@ -154,15 +158,11 @@ func (b *Broker) refuseFull(s *session) {
 }
 
 // push puts a message at the end of a session's queue, with the reference the
-// caller held. It reports false when there is no place left in the whole broker.
-func (b *Broker) push(s *session, r ref) bool {
+// caller held. The caller has asked room: there are places for all.
+func (b *Broker) push(s *session, r ref) {
 	p := b.spare
-	if p == 0 {
-		return false
-	}
 	e := &b.places[p-1]
 	b.spare = e.next
-	b.nspare--
 	*e = place{ref: r}
 	if s.queued == 0 {
 		s.first = p
@@ -171,7 +171,9 @@ func (b *Broker) push(s *session, r ref) bool {
 	}
 	s.last = p
 	s.queued++
-	return true
+	if !b.room(s) {
+		b.brimful = true
+	}
 }
 
 // pop takes the oldest message out of the queue; the reference passes to the
@@ -211,7 +213,6 @@ func (b *Broker) take(s *session, before uint16) ref {
 	}
 	e.next = b.spare
 	b.spare = p
-	b.nspare++
 	s.queued--
 	s.full = 0
 	b.freed++
@@ -266,6 +267,9 @@ func (b *Broker) stepSession(s *session) {
 // Present 0 that it missed something.
 func (b *Broker) unstick(s *session) {
 	if s.conn != 0 {
+		if b.conns[s.conn-1].held {
+			return // it is we who do not listen to what it takes
+		}
 		b.stats.Stalled++
 		b.end(Slot(s.conn-1), mqtt.QuotaExceeded)
 		return

@@ -74,7 +74,9 @@ func (b *Broker) match(name []byte, from uint8) bool {
 		}
 		g := b.grants[at]
 		if g == 0 {
-			b.hits = append(b.hits, uint8(at))
+			n := len(b.hits)
+			b.hits = b.hits[:n+1]
+			b.hits[n] = uint8(at)
 		}
 		b.grants[at] = max(g&3, grant(s.options)&3) | (g|grant(s.options))&optionAsPublished | granted
 	}
@@ -86,10 +88,10 @@ func (b *Broker) matches(s *subscription, name []byte) bool {
 	n := int(s.mark / 2)
 	switch {
 	case s.mark&1 != 0:
-		return mqtt.Text(filter) == mqtt.Text(name)
+		return mqtt.Same(filter, name)
 	case n == 0 || n > len(name):
 		return topic.Match(filter, name)
-	case mqtt.Text(filter[:n]) != mqtt.Text(name[:n]):
+	case !mqtt.Same(filter[:n], name[:n]):
 		return false
 	case s.options&optionOnePlus == 0:
 		return topic.MatchFrom(filter, name, n)
@@ -97,7 +99,7 @@ func (b *Broker) matches(s *subscription, name []byte) bool {
 	for n < len(name) && name[n] != '/' {
 		n++
 	}
-	return mqtt.Text(filter[s.mark/2+1:]) == mqtt.Text(name[n:])
+	return mqtt.Same(filter[s.mark/2+1:], name[n:])
 }
 
 // subscribe answers SUBSCRIBE, filter by filter [MQTT-3.8.4-5, 5.0]
@@ -258,7 +260,7 @@ func (b *Broker) unsubscribe(c *conn, p *packet.Unsubscribe) bool {
 		filter, rest = rest.Cut()
 		code := mqtt.NoSubscriptionExisted
 		switch sub := findSub(b, s.at, filter); {
-		case s.in.Holds(p.ID):
+		case c.in.Version() == mqtt.V5 && s.in.Holds(p.ID): // before, there was no way to say so
 			code = mqtt.PacketIdentifierInUse
 		case sub >= 0:
 			b.removeSub(sub)

@@ -40,7 +40,11 @@ type peer struct {
 	nc   transport.Conn
 	slot tiny.Slot
 	wake chan struct{} // there may be something to write
-	gone bool          // guarded by Host.mu
+
+	// Guarded by Host.mu.
+	gone bool
+	over bool   // close when out is written
+	out  []byte // what goes to the peer next; never grows
 }
 
 // New takes b over: from now on only Do touches it.
@@ -72,13 +76,31 @@ func (h *Host) settleLocked() {
 	}
 	for _, p := range h.peers {
 		if p != nil && h.b.Pending(p.slot) {
-			select {
-			case p.wake <- struct{}{}:
-			default:
-			}
+			h.fetchLocked(p)
 		}
 	}
 	h.moved.Broadcast()
+}
+
+// fetchLocked takes what the broker has for a peer, as far as its buffer has
+// room.
+func (h *Host) fetchLocked(p *peer) {
+	for {
+		n := h.b.Outgoing(p.slot, p.out[len(p.out):cap(p.out)])
+		if n == 0 {
+			break
+		}
+		p.out = p.out[:len(p.out)+n]
+	}
+	if p.over = h.b.Over(p.slot); p.over {
+		h.freeLocked(p)
+	}
+	if p.over || len(p.out) > 0 {
+		select {
+		case p.wake <- struct{}{}:
+		default:
+		}
+	}
 }
 
 // Serve accepts connections until ln fails, or ctx ends: then every client is
@@ -117,7 +139,7 @@ func (h *Host) serve(ctx context.Context, nc transport.Conn) {
 	if err != nil {
 		return
 	}
-	p := &peer{nc: nc, wake: make(chan struct{}, 1)}
+	p := &peer{nc: nc, wake: make(chan struct{}, 1), out: h.buffer()}
 	ok := false
 	h.Do(func(b *tiny.Broker) {
 		if p.slot, ok = b.Accept(); ok {
@@ -175,50 +197,45 @@ func (h *Host) receive(p *peer, buf []byte, filled int) int {
 		n := h.b.Receive(p.slot, buf[:filled])
 		filled = copy(buf, buf[n:filled])
 		h.settleLocked()
-		if !h.b.Held(p.slot) || filled == 0 {
+		switch {
+		case n > 0: // there may be more, now that the queues have been emptied
+		case p.gone || !h.b.Held(p.slot):
 			return filled
+		default:
+			h.moved.Wait()
 		}
-		h.moved.Wait()
 	}
 }
 
 // write sends what the broker has for one peer, and closes when it is done.
 func (h *Host) write(p *peer) {
-	out := make([]byte, 4*h.b.Limits().MaxOutgoing())
+	out := h.buffer()
 	for range p.wake {
-		for {
-			n, over := h.outgoing(p, out)
-			if n > 0 {
-				p.nc.SetWriteDeadline(time.Now().Add(writeTimeout))
-				if _, err := p.nc.Write(out[:n]); err != nil {
-					p.nc.Close()
-					return
-				}
-				continue
-			}
-			if over {
-				hangUp(p.nc)
+		var over bool
+		out, over = h.swap(p, out)
+		if len(out) > 0 {
+			p.nc.SetWriteDeadline(time.Now().Add(writeTimeout))
+			if _, err := p.nc.Write(out); err != nil {
+				p.nc.Close()
 				return
 			}
-			break
 		}
+		if over {
+			hangUp(p.nc)
+			return
+		}
+		h.Do(func(*tiny.Broker) {}) // there is room in the other buffer now
 	}
 }
 
-func (h *Host) outgoing(p *peer, out []byte) (n int, over bool) {
+func (h *Host) buffer() []byte { return make([]byte, 0, 4*h.b.Limits().MaxOutgoing()) }
+
+// swap exchanges an empty buffer for what is to be written.
+func (h *Host) swap(p *peer, empty []byte) (out []byte, over bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if p.gone {
-		return 0, true
-	}
-	if n = h.b.Outgoing(p.slot, out); n > 0 {
-		h.settleLocked()
-	}
-	if n == 0 && h.b.Over(p.slot) {
-		h.freeLocked(p)
-		return 0, true
-	}
-	return n, false
+	out, p.out = p.out, empty[:0]
+	return out, p.over
 }
 
 // hangUp closes so that the peer still gets to read the last words: a socket
