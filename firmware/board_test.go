@@ -54,7 +54,7 @@ func program(t *testing.T, name, pkg string) string {
 func build(t *testing.T, target, dir string, flags ...string) string {
 	t.Helper()
 	image := filepath.Join(t.TempDir(), "image")
-	args := append([]string{"build", "-target=" + target, "-o", image}, flags...)
+	args := append([]string{"build", "-opt=s", "-target=" + target, "-o", image}, flags...)
 	ctx, cancel := context.WithTimeout(t.Context(), lifetime)
 	defer cancel()
 	if out, err := exec.CommandContext(ctx, tinygo(t), append(args, dir)...).CombinedOutput(); err != nil {
