@@ -101,17 +101,17 @@ type Client struct {
 	done    chan struct{}
 	replies *replies
 
-	mu       sync.Mutex
-	state    State
-	err      error         // why the state is what it is
-	changed  chan struct{} // closed at each change of state
-	running  bool          // the loop is
-	halt     context.CancelFunc
-	again    chan struct{} // one token: connect without waiting any longer
-	loops    sync.WaitGroup
-	closed   bool
-	goodbye  packet.Disconnect
-	hasWords bool
+	mu      sync.Mutex
+	state   State
+	err     error         // why the state is what it is
+	changed chan struct{} // closed at each change of state
+	running bool          // the loop is
+	halt    context.CancelFunc
+	again   chan struct{} // one token: connect without waiting any longer
+	loops   sync.WaitGroup
+	closed  bool
+	goodbye packet.Disconnect // the last words
+	leaving bool              // Disconnect has given them
 }
 
 // New makes a client, and takes up what its store holds. It connects when
@@ -331,20 +331,14 @@ func (c *Client) Reconnect() {
 }
 
 // Disconnect ends the connection and stays without one until the next Connect.
-// The session, its outbox and its subscriptions stay. code and user are for a
-// 5.0 server: DisconnectWithWill makes it publish the will. It does not wait.
-func (c *Client) Disconnect(code mqtt.ReasonCode, user ...mqtt.UserProperty) {
-	c.leave(packet.Disconnect{Code: code, Properties: &packet.Properties{Users: encodeUsers(user)}})
-}
-
-// leave stops the loop, with p as the last word.
-func (c *Client) leave(p packet.Disconnect) {
+// The session, its outbox and its subscriptions stay. It does not wait.
+func (c *Client) Disconnect(g Goodbye) {
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	if c.halt != nil {
-		c.goodbye, c.hasWords = p, true
+		c.goodbye, c.leaving = g.packet(), true
 		c.halt()
 	}
-	c.mu.Unlock()
 }
 
 // Close ends everything: the connection with DISCONNECT, waiting calls with
@@ -356,12 +350,13 @@ func (c *Client) Close() error {
 		return nil
 	}
 	c.closed = true
-	p := packet.Disconnect{Properties: &packet.Properties{}}
-	if !c.s.set.durable && c.s.set.keeps {
-		// The server was to keep the session through a broken connection only.
-		p.Properties.Present = p.Properties.Present.With(packet.PropSessionExpiryInterval)
+	if !c.leaving {
+		g := Goodbye{}
+		if !c.s.set.durable && c.s.set.keeps {
+			g.SessionExpiry = -1 // the server was to keep it through a broken connection only
+		}
+		c.goodbye = g.packet()
 	}
-	c.goodbye, c.hasWords = p, true
 	c.cancel()
 	go c.finish()
 	return nil

@@ -137,13 +137,33 @@ func (c *Conn) Err() error {
 
 // Close sends DISCONNECT and closes. It does not wait for handlers; Done
 // does. Closing again is fine.
-func (c *Conn) Close() error { return c.Disconnect(mqtt.Success) }
-
-// Disconnect is Close with a reason code: DisconnectWithWill makes a 5.0
-// server publish the will.
-func (c *Conn) Disconnect(code mqtt.ReasonCode, user ...mqtt.UserProperty) error {
-	c.disconnect(packet.Disconnect{Code: code, Properties: &packet.Properties{Users: encodeUsers(user)}}, ErrClosed)
+func (c *Conn) Close() error {
+	c.Disconnect(Goodbye{})
 	return nil
+}
+
+// Disconnect is Close with more to say.
+func (c *Conn) Disconnect(g Goodbye) { c.disconnect(g.packet(), ErrClosed) }
+
+// A Goodbye is what DISCONNECT tells a 5.0 server; an older one learns nothing
+// but that the end is wanted. The zero value is the normal end.
+type Goodbye struct {
+	Code   mqtt.ReasonCode // DisconnectWithWill makes the server publish the will
+	Reason string
+	User   []mqtt.UserProperty
+
+	// SessionExpiry changes how long the server keeps the session, whole
+	// seconds; 0: as it was; negative: it ends now.
+	SessionExpiry time.Duration
+}
+
+func (g Goodbye) packet() packet.Disconnect {
+	p := packet.Disconnect{Code: g.Code, Properties: &packet.Properties{ReasonString: field(g.Reason), Users: encodeUsers(g.User)}}
+	if g.SessionExpiry != 0 {
+		p.Properties.SessionExpiryInterval = uint32(min(max(g.SessionExpiry/time.Second, 0), mqtt.NeverExpires))
+		p.Properties.Present = p.Properties.Present.With(packet.PropSessionExpiryInterval)
+	}
+	return p
 }
 
 func (c *Conn) disconnect(p packet.Disconnect, why error) {

@@ -417,13 +417,13 @@ func TestNothingFollowsDisconnect(t *testing.T) {
 	for _, version := range []mqtt.Version{mqtt.V311, mqtt.V5} {
 		in(t, func(t *testing.T, v *server) {
 			c, p := v.dialed(client.Options{Version: version})
-			c.Disconnect(mqtt.DisconnectWithWill, mqtt.UserProperty{Name: "k", Value: "v"})
+			c.Disconnect(client.Goodbye{Code: mqtt.DisconnectWithWill, Reason: "so long", User: []mqtt.UserProperty{{Name: "k", Value: "v"}}})
 			p.publish("a", "", 1, 1) // would be acknowledged
 			var d packet.Disconnect
 			if err := d.Decode(version, p.want(packet.DISCONNECT)); err != nil {
 				t.Fatal(err)
 			}
-			if version == mqtt.V5 && (d.Code != mqtt.DisconnectWithWill || d.Properties.Users.Len() != 1) {
+			if version == mqtt.V5 && (d.Code != mqtt.DisconnectWithWill || d.Properties.Users.Len() != 1 || string(d.Properties.ReasonString) != "so long") {
 				t.Errorf("%+v", d)
 			}
 			p.wantGone()

@@ -181,8 +181,8 @@ func (l *life) begin() {
 
 func (l *life) die() {
 	l.mu.Lock()
-	defer l.mu.Unlock()
 	l.store.dead.Store(true)
+	l.mu.Unlock()
 	l.c.Close()
 	<-l.c.Done()
 	l.begin()

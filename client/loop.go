@@ -60,7 +60,7 @@ func (c *Client) loop(ctx context.Context) {
 	err := c.connections(ctx)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.running, c.halt = false, nil
+	c.running, c.leaving, c.halt = false, false, nil
 	if c.closed {
 		return
 	}

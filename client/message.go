@@ -30,6 +30,9 @@ type Message struct {
 	era  uint32 // which session of the server it belongs to
 }
 
+// ID is the packet identifier it came under: 0 at QoS 0, and good for logs.
+func (m Message) ID() mqtt.PacketID { return m.id }
+
 // Last reports whether nothing of the message follows.
 func (m Message) Last() bool { return m.Total < 0 || m.Offset+len(m.Payload) >= m.Total }
 

@@ -69,7 +69,7 @@ func TestTrapWaitingInAHandler(t *testing.T) {
 func TestTrapStopInAHandler(t *testing.T) {
 	for name, stop := range map[string]func(*client.Client){
 		"Close":      func(c *client.Client) { c.Close() },
-		"Disconnect": func(c *client.Client) { c.Disconnect(mqtt.Success) },
+		"Disconnect": func(c *client.Client) { c.Disconnect(client.Goodbye{}) },
 		"Shutdown": func(c *client.Client) {
 			short, cancel := context.WithTimeout(ctx, s)
 			defer cancel()
@@ -399,7 +399,7 @@ func TestTrapLeaks(t *testing.T) {
 		"nonsense":            func(_ *client.Client, p *peer) { p.write([]byte{0xF7, 0xFF, 0xFF}) },
 		"DISCONNECT":          func(_ *client.Client, p *peer) { p.write([]byte{0xE0, 1, 0x8B}) },
 		"the program":         func(c *client.Client, _ *peer) { c.Close() },
-		"a stop and a start":  func(c *client.Client, _ *peer) { c.Disconnect(0); c.Start() },
+		"a stop and a start":  func(c *client.Client, _ *peer) { c.Disconnect(client.Goodbye{}); c.Start() },
 		"half a packet":       func(_ *client.Client, p *peer) { p.write([]byte{0x30, 100, 0}); p.nc.Close() },
 		"a pause in progress": func(c *client.Client, p *peer) { p.nc.Close(); synctest.Wait(); c.Close() },
 	}
@@ -450,7 +450,7 @@ func TestTrapStateIsExplicit(t *testing.T) {
 		}
 		v.admit()
 		synctest.Wait()
-		c.Disconnect(mqtt.Success)
+		c.Disconnect(client.Goodbye{})
 		synctest.Wait()
 		time.AfterFunc(5*s, func() { c.Close() })
 		<-c.Done()

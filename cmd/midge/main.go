@@ -29,6 +29,9 @@ type command struct {
 func commands() []command {
 	return []command{
 		{"serve", "run the broker (what midge does without a command)", serve},
+		{"pub", "publish messages", pubCmd},
+		{"sub", "subscribe and print messages", subCmd},
+		{"rr", "make a request and print the response", rrCmd},
 		{"conform", "test any MQTT broker against the standards", conformCmd},
 		{"version", "print the version", version},
 	}
@@ -63,7 +66,10 @@ func run(ctx context.Context, args []string, out, errs io.Writer) int {
 		if c.name != name {
 			continue
 		}
+		var exit *exitError
 		switch err := c.run(ctx, rest, out, errs); {
+		case errors.As(err, &exit):
+			return exit.code
 		case err == nil, errors.Is(err, errHelp):
 			return exitOK
 		case errors.Is(err, errUsage):
