@@ -134,10 +134,11 @@ func (b *Broker) admit(at Slot, c *conn, p *packet.Connect, expiry uint32) mqtt.
 	c.present = s != nil
 	if s == nil {
 		s = b.vacate()
-		if s.id = b.slab.alloc(len(p.ClientID)); s.id == 0 {
+		var o []byte
+		if s.id, o = b.slab.alloc(len(p.ClientID)); s.id == 0 {
 			return mqtt.QuotaExceeded
 		}
-		copy(b.slab.bytes(s.id), p.ClientID)
+		copy(o, p.ClientID)
 	}
 	b.slab.drop(s.will) // [MQTT-3.1.3-9, 5.0] back in time
 	s.will = 0

@@ -105,11 +105,10 @@ func (b *Broker) replayLog(f Flash, sector, size int) int {
 		if n < fixedPart || end > size {
 			return size
 		}
-		h := b.slab.alloc(n)
+		h, o := b.slab.alloc(n)
 		if h == 0 {
 			return size
 		}
-		o := b.slab.bytes(h)
 		ok := f.Read(sector, at+recordHead, o) == nil && checksum(o) == sum && wellFormed(o)
 		if ok {
 			if v := viewOf(o); v.expires {

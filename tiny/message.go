@@ -48,11 +48,10 @@ func (b *Broker) store(p *packet.Publish, since time.Duration, behind int) handl
 	if behind > 0 {
 		flags |= flagParked
 	}
-	h := b.slab.alloc(n)
+	h, o := b.slab.alloc(n)
 	if h == 0 {
 		return 0
 	}
-	o := b.slab.bytes(h)
 	o[0] = flags
 	put16(o[1:], uint16(len(p.Topic)))
 	put16(o[3:], uint16(section))

@@ -108,11 +108,13 @@ func (b *Broker) accept(at Slot, c *conn, h handle, id mqtt.PacketID, code mqtt.
 // dropped.
 func (b *Broker) publish0(at Slot, s *session, p *packet.Publish) {
 	b.stats.Received++
-	if code := forbidden(p); code != mqtt.Success {
-		if code == mqtt.PayloadFormatInvalid {
-			b.end(at, code)
+	if p.Topic[0] == '$' || p.Properties.PayloadFormatIndicator != 0 { // rare, and so looked at twice
+		if code := forbidden(p); code != mqtt.Success {
+			if code == mqtt.PayloadFormatInvalid {
+				b.end(at, code)
+			}
+			return
 		}
-		return
 	}
 	if !b.match(p.Topic, s.at) && !p.Retain {
 		return
@@ -206,7 +208,7 @@ func (b *Broker) allowed(s *session, v *view) bool {
 // route queues a message with everybody match found. The caller's reference
 // goes along, or is dropped.
 func (b *Broker) route(h handle, q mqtt.QoS, retain bool) {
-	passed := false
+	passed, full := false, uint16(b.limits.Queue)
 	for _, i := range b.hits {
 		g := b.grants[i]
 		if int(i) == len(b.sessions) {
@@ -219,7 +221,7 @@ func (b *Broker) route(h handle, q mqtt.QoS, retain bool) {
 		if r.qos() == mqtt.AtMostOnce && s.conn == 0 {
 			continue // QoS 0 is for those who are there
 		}
-		if !b.room(s) { // at QoS 1 and 2 only a will comes this far
+		if s.queued >= full { // at QoS 1 and 2 only a will comes this far
 			b.refuseFull(s)
 			b.stats.Dropped++
 			continue
@@ -229,6 +231,9 @@ func (b *Broker) route(h handle, q mqtt.QoS, retain bool) {
 		}
 		passed = true
 		b.push(s, r)
+		if s.queued == full {
+			b.brimful = true
+		}
 	}
 	if !passed {
 		b.slab.drop(h)

@@ -35,9 +35,10 @@ func (b *Broker) retain(h handle) {
 		b.stats.Evicted++
 		return
 	}
-	same := false
+	same, dirty := false, false
 	if r != nil {
-		same = !r.dirty && mqtt.Same(b.slab.bytes(r.msg), b.slab.bytes(h))
+		dirty, r.dirty = r.dirty, false // it stays so, and counted
+		same = !dirty && mqtt.Same(b.slab.bytes(r.msg), b.slab.bytes(h))
 		b.release(r)
 	}
 	for r == nil || b.kept+size > b.limits.RetainedBytes {
@@ -51,7 +52,7 @@ func (b *Broker) retain(h handle) {
 	b.slab.hold(h)
 	b.kept += size
 	b.sequence++
-	*r = retained{since: b.sequence, used: b.sequence, msg: h, mark: fingerprint(v.topic)}
+	*r = retained{since: b.sequence, used: b.sequence, msg: h, mark: fingerprint(v.topic), dirty: dirty}
 	if !same {
 		b.changed(r)
 	}
@@ -117,6 +118,9 @@ func (b *Broker) unretain(r *retained) {
 func (b *Broker) release(r *retained) {
 	if r.msg == 0 {
 		return
+	}
+	if r.dirty {
+		b.keeper.dirty--
 	}
 	b.kept -= footprint(len(b.slab.bytes(r.msg)))
 	b.slab.drop(r.msg)

@@ -171,9 +171,6 @@ func (b *Broker) push(s *session, r ref) {
 	}
 	s.last = p
 	s.queued++
-	if !b.room(s) {
-		b.brimful = true
-	}
 }
 
 // pop takes the oldest message out of the queue; the reference passes to the

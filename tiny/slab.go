@@ -39,10 +39,10 @@ func footprint(n int) int { return (headerSize + n + unit - 1) &^ (unit - 1) }
 
 // alloc makes room for n bytes, to be filled at once. It returns 0 when there
 // is none. Whoever called holds it.
-func (s *slab) alloc(n int) handle {
+func (s *slab) alloc(n int) (handle, []byte) {
 	need := footprint(n)
 	if s.free == 0 || n > maxObject || s.live+need > len(s.mem) {
-		return 0
+		return 0, nil
 	}
 	if s.top+need > len(s.mem) {
 		s.compact()
@@ -50,14 +50,14 @@ func (s *slab) alloc(n int) handle {
 	h := s.free
 	s.free = handle(s.at[h-1])
 	s.at[h-1] = uint16(s.top / unit)
-	o := s.mem[s.top : s.top+headerSize]
+	o := s.mem[s.top : s.top+headerSize+n]
 	put16(o, uint16(h))
 	put16(o[2:], uint16(n))
 	put16(o[4:], 1)
 	s.top += need
 	s.live += need
 	s.peak = max(s.peak, s.live)
-	return h
+	return h, o[headerSize:]
 }
 
 // bytes is a view of an object.

@@ -188,11 +188,11 @@ func addSub[T ~string | ~[]byte](b *Broker, session uint8, filter T) (sub *subsc
 	if b.nsubs == len(b.subs) {
 		return nil, false
 	}
-	h := b.slab.alloc(len(filter))
+	h, o := b.slab.alloc(len(filter))
 	if h == 0 {
 		return nil, false
 	}
-	copy(b.slab.bytes(h), filter)
+	copy(o, filter)
 	sub = &b.subs[b.nsubs]
 	b.nsubs++
 	*sub = subscription{filter: h, session: session, cursor: done}
@@ -279,10 +279,10 @@ const answerCodes = 3
 
 // answer makes room for the answer to n filters.
 func (b *Broker) answer(c *conn, t packet.Type, id mqtt.PacketID, n int) bool {
-	if c.answer = b.slab.alloc(answerCodes + n); c.answer == 0 {
+	var o []byte
+	if c.answer, o = b.slab.alloc(answerCodes + n); c.answer == 0 {
 		return false
 	}
-	o := b.slab.bytes(c.answer)
 	o[0] = byte(t)
 	put16(o[1:], uint16(id))
 	return true
