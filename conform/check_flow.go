@@ -13,6 +13,7 @@ var flowChecks = []Check{
 	check("flow/message larger than the client takes", tooLargeOut, on5("3.1.2-24 3.1.2-25")),
 	check("flow/answers within the client's maximum", smallAnswers,
 		on5("3.1.2-24 3.4.2-2 3.4.2-3 3.5.2-2 3.5.2-3 3.6.2-2 3.6.2-3 3.7.2-2 3.7.2-3 3.9.2-1 3.9.2-2 3.11.2-1 3.11.2-2 3.14.2-3 3.14.2-4")),
+	check("flow/answer that does not fit", answerTooLarge, on5("3.1.2-24")),
 	check("flow/no problem information", noProblemInformation, on5("3.1.2-29")),
 	check("flow/aliases towards the server", aliasIn, on5("3.3.2-12 X5-3.3.4-d")),
 	check("flow/alias of an earlier connection", aliasForgotten, on5("3.3.2-7 X5-3.3.4-c")),
@@ -301,4 +302,19 @@ func aliasDropped(t *T) {
 	pub.say(t.topic("t"), string(make([]byte, 300)))
 	pub.say(t.topic("t"), "small")
 	sub.take("with its topic, for no packet before could define an alias", t.topic("t"), "small")
+}
+
+// answerTooLarge: a client that has no room for its SUBACK is not left waiting
+// for it.
+func answerTooLarge(t *T) {
+	p := t.connect("small", connect{props: property(pMaxPacketSize, 40)})
+	s := subscribe{id: 1}
+	for i := range 60 {
+		s.subs = append(s.subs, sub{t.topic(fmt.Sprint(i)), 0})
+	}
+	if r := len(s.encode(t.version)); r > p.maxPacket() {
+		t.skipf("the broker takes %d bytes, a SUBSCRIBE of 60 filters has %d", p.maxPacket(), r)
+	}
+	p.send(s)
+	p.wantClose("the end of a connection on which the SUBACK cannot be sent")
 }

@@ -16,6 +16,7 @@ var subscribeChecks = []Check{
 	check("subscribe/delivery at the lower QoS", lowerQoS, on31, on311("3.8.4-6"), on5("3.8.4-8")),
 	check("subscribe/same filter replaces", replaced, on31, on311("3.8.4-3"), on5("3.8.4-3")),
 	check("subscribe/replacement loses nothing", replacedLossless, on31, on311("3.8.4-3"), on5("3.8.4-4")),
+	check("subscribe/UNSUBSCRIBE under an identifier in use", unsubscribeHeldID, on31, on311("3.10.4-2 3.10.4-4"), on5("3.10.4-2 3.10.4-4 3.10.4-5")),
 	check("subscribe/not authorized", subscribeDenied, on311("3.8.4-5 3.9.3-2"), on5("3.8.4-7 3.9.3-2")),
 	check("subscribe/limited Maximum QoS", limitedQoS, on311("3.8.4-5 3.8.4-6"), on5("3.2.2-9 3.2.2-10 3.2.2-11 X5-3.2.2.3.4-a 3.8.4-8")),
 	check("subscribe/No Local", noLocal, on5("3.8.3-3")),
@@ -331,4 +332,30 @@ func unsubscribeFinishes(t *T) {
 
 func unsubscribeNone(t *T) {
 	t.offend("UNSUBSCRIBE without a filter", unsubscribe{id: 1}, 0x81, 0x82)
+}
+
+// unsubscribeHeldID: refused or not, an UNSUBSCRIBE under the identifier of an
+// open QoS 2 exchange does what its UNSUBACK says.
+func unsubscribeHeldID(t *T) {
+	p, pub := t.connect("c", connect{}), t.connect("pub", connect{})
+	filter := t.topic("t")
+	p.subscribe(filter, 0)
+	p.send(publish{topic: t.topic("x"), payload: "x", qos: 2, id: 77})
+	p.pick("PUBREC", typePUBREC, id(77))
+	p.send(unsubscribe{id: 77, filters: []string{filter}})
+	r := p.pick("UNSUBACK", typeUNSUBACK, id(77))
+	refused := t.v5() && r.codes[0] >= 0x80
+	pub.say(filter, "one")
+	if refused {
+		p.take("by a subscription that stands, since UNSUBSCRIBE was refused", filter, "one")
+	}
+	p.send(ack{typ: typePUBREL, id: 77})
+	p.pick("PUBCOMP", typePUBCOMP, id(77))
+	if refused {
+		n := p.newID()
+		p.send(unsubscribe{id: n, filters: []string{filter}})
+		p.pick("UNSUBACK with success under another identifier", typeUNSUBACK, id(n), codes(0))
+		pub.say(filter, "two")
+	}
+	p.wantIdle("nothing for a subscription that is gone")
 }
