@@ -100,7 +100,7 @@ func (o *toolOptions) body() ([]byte, error) {
 	case 'f':
 		b, err := os.ReadFile(o.file)
 		if err != nil {
-			return nil, fmt.Errorf("Unable to open file %q: %w", o.file, errors.Unwrap(err)) //nolint: the user reads it as a sentence
+			return nil, fmt.Errorf("file to send: %w", err)
 		}
 		return b, nil
 	}

@@ -45,7 +45,7 @@ func newPrinter(r *toolRun) *printer {
 	case r.o.json:
 		p.format, _ = parseFormat("%j")
 	}
-	p.color = terminal(r.out) != nil && os.Getenv("NO_COLOR") == ""
+	p.color = r.tty && os.Getenv("NO_COLOR") == ""
 	return p
 }
 
@@ -54,7 +54,7 @@ func subscribe(ctx context.Context, r *toolRun) error {
 	p := newPrinter(r)
 	if o.timeout > 0 {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, o.timeout, &exitError{exitTimeout, errors.New("Timed out")}) //nolint: Mosquitto's words
+		ctx, cancel = context.WithTimeoutCause(ctx, o.timeout, errTimeout)
 		defer cancel()
 	}
 	for _, f := range o.topics {
@@ -98,7 +98,7 @@ func (r *toolRun) ask(ctx context.Context) error {
 				fmt.Fprintf(r.errs, "Warning: subscription to %s refused: %v\n", f, refused.Codes[i])
 			}
 			if len(refused.Filters) == len(codes) {
-				return &exitError{1, errors.New("All subscription requests were denied.")} //nolint: Mosquitto's words
+				return errors.New("all subscription requests were denied")
 			}
 		case err != nil && refused == nil:
 			return orCause(ctx, err)

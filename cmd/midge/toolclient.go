@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/midgemq/midge/client"
@@ -27,6 +28,8 @@ type exitError struct {
 	err  error // nil: all has been said
 }
 
+var errTimeout = &exitError{exitTimeout, context.DeadlineExceeded}
+
 func (e *exitError) Error() string { return fmt.Sprint(e.err) }
 
 // A toolRun is one call of pub, sub or rr.
@@ -34,7 +37,20 @@ type toolRun struct {
 	o         *toolOptions
 	c         *client.Client
 	out, errs io.Writer
+	tty       bool       // out is a terminal
 	ended     chan error // the client has stopped for good
+}
+
+// A lockedWriter is for several goroutines.
+type lockedWriter struct {
+	mu sync.Mutex
+	w  io.Writer
+}
+
+func (l *lockedWriter) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.w.Write(b)
 }
 
 // stdin is replaced by tests.
@@ -57,7 +73,7 @@ func tool(name, text string, work func(context.Context, *toolRun) error) func(co
 			fmt.Fprintf(errs, "Error: %v\n\nUse 'midge %s --help' to see usage.\n", err, name)
 			return &exitError{code: 1}
 		}
-		r := &toolRun{o: o, out: out, errs: errs, ended: make(chan error, 1)}
+		r := &toolRun{o: o, out: &lockedWriter{w: out}, errs: errs, tty: terminal(out) != nil, ended: make(chan error, 1)}
 		if err = r.open(ctx); err == nil {
 			err = work(ctx, r)
 			r.close()
@@ -85,7 +101,11 @@ func (r *toolRun) outcome(err error) error {
 	case errors.As(err, &reason):
 		code = int(reason.Code)
 	}
-	if err != nil && !r.o.quiet {
+	switch {
+	case err == nil || r.o.quiet:
+	case code == exitTimeout:
+		fmt.Fprintln(r.errs, "Timed out")
+	default:
 		fmt.Fprintf(r.errs, "Error: %v\n", err)
 	}
 	return &exitError{code: code}
