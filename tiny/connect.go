@@ -145,7 +145,7 @@ func (b *Broker) admit(at Slot, c *conn, p *packet.Connect, expiry uint32) mqtt.
 	if p.HasWill {
 		w := &p.Will
 		m := packet.Publish{Topic: w.Topic, Payload: w.Payload, QoS: w.QoS, Retain: w.Retain, Properties: w.Properties}
-		s.will = b.store(&m, 0, 0)
+		s.will = b.store(&m, s.at, 0, 0)
 		if s.will == 0 {
 			if !c.present {
 				b.drop(s)

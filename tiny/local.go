@@ -36,7 +36,7 @@ func (b *Broker) Publish(m *Message) error {
 		return nil
 	}
 	p := packet.Publish{Topic: m.Topic, Payload: m.Payload, QoS: m.QoS, Retain: m.Retain}
-	h := b.store(&p, b.now, 0)
+	h := b.store(&p, noSession, b.now, 0)
 	if h == 0 {
 		if m.QoS == mqtt.AtMostOnce && !m.Retain {
 			b.stats.Dropped++

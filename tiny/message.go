@@ -8,15 +8,17 @@ import (
 )
 
 // How a message lies in the slab, or in flash: flags, topic length, section
-// length, the moment it expires if it does, topic, section, payload.
+// length, the session it came from, the moment it expires if it does, topic,
+// section, payload.
 const (
 	flagQoS     = 3
 	flagRetain  = 1 << 2
 	flagExpires = 1 << 3
 	flagParked  = 1 << 4
 
-	fixedPart  = 5
+	fixedPart  = 6
 	expiryPart = 8
+	originAt   = 5
 )
 
 // A view is a message in the slab, taken apart. It is good until the next
@@ -31,10 +33,10 @@ type view struct {
 	payload []byte
 }
 
-// store puts a message into the slab; 0 is no room. Its Message Expiry
+// store puts a message of a session into the slab; 0 is no room. Its Message Expiry
 // Interval counts from since. Behind it there is room for a parkedPart, or
 // nothing.
-func (b *Broker) store(p *packet.Publish, since time.Duration, behind int) handle {
+func (b *Broker) store(p *packet.Publish, from uint8, since time.Duration, behind int) handle {
 	section := packet.ForwardSize(p.Properties)
 	flags, n := byte(p.QoS), fixedPart+len(p.Topic)+section+len(p.Payload)+behind
 	expires := p.Properties.Has(packet.PropMessageExpiryInterval)
@@ -55,6 +57,7 @@ func (b *Broker) store(p *packet.Publish, since time.Duration, behind int) handl
 	o[0] = flags
 	put16(o[1:], uint16(len(p.Topic)))
 	put16(o[3:], uint16(section))
+	o[originAt] = from
 	at := fixedPart
 	if expires {
 		putEnd(o, since+time.Duration(p.Properties.MessageExpiryInterval)*time.Second)
@@ -156,7 +159,7 @@ func (b *Broker) sayWill(s *session) {
 	if v.expires {
 		putEnd(b.slab.bytes(h), b.now+v.end)
 	}
-	b.match(v.topic, noSession)
+	b.match(v.topic, s.at)
 	if v.retain {
 		b.retain(h)
 	}

@@ -228,10 +228,13 @@ func (b *Broker) forward(c *conn, s *session, f *packet.Forward, r ref, due *sub
 	if s.asks == 0 || c.in.Version() != mqtt.V5 {
 		return end
 	}
-	ids := b.ids[:0]
+	ids, own := b.ids[:0], b.slab.bytes(r.handle())[originAt] == s.at
 	for i := range b.subs[:b.nsubs] {
 		sub := &b.subs[i]
-		if sub.id != 0 && (sub == due || due == nil && sub.session == s.at && b.matches(sub, f.Topic)) {
+		switch {
+		case sub.id == 0 || sub.session != s.at || due != nil && sub != due:
+		case due == nil && (own && sub.options&optionNoLocal != 0 || !b.matches(sub, f.Topic)):
+		default:
 			ids = append(ids, sub.id)
 		}
 	}

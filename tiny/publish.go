@@ -34,7 +34,7 @@ func (b *Broker) publish(at Slot, c *conn, p *packet.Publish) bool {
 		if parks {
 			after = parkedPart
 		}
-		if h = b.store(p, b.now, after); h == 0 {
+		if h = b.store(p, s.at, b.now, after); h == 0 {
 			if parks || c.in.Version() != mqtt.V5 {
 				return false
 			}
@@ -125,7 +125,7 @@ func (b *Broker) publish0(at Slot, s *session, p *packet.Publish) {
 			return
 		}
 	}
-	h := b.store(p, b.now, 0)
+	h := b.store(p, s.at, b.now, 0)
 	if h == 0 {
 		b.stats.Dropped++
 		return
