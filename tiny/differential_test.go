@@ -238,8 +238,10 @@ type history struct {
 	id     mqtt.PacketID
 }
 
-var diffTopics = []string{"a", "a/b", "a/b/c", "b", "b/c", "/a", "a//c"}
-var diffFilters = []string{"#", "+", "a/#", "a/+", "+/b", "a/b/c", "b", "/+", "a//c", "bad/#/x", "+/+/c"}
+var (
+	diffTopics  = []string{"a", "a/b", "a/b/c", "b", "b/c", "/a", "a//c"}
+	diffFilters = []string{"#", "+", "a/#", "a/+", "+/b", "a/b/c", "b", "/+", "a//c", "bad/#/x", "+/+/c"}
+)
 
 func (h *history) step() string {
 	i := h.r.IntN(len(h.worlds[0].peers))

@@ -116,14 +116,14 @@ func (b *Broker) publish0(at Slot, s *session, p *packet.Publish) {
 			return
 		}
 	}
-	if !b.match(p.Topic, s.at) && !p.Retain {
-		return
-	}
 	if b.hooks.Publish != nil {
 		b.message = Message{Topic: p.Topic, Payload: p.Payload, Retain: p.Retain}
 		if b.ask(at).Failed() {
 			return
 		}
+	}
+	if !b.match(p.Topic, s.at) && !p.Retain {
+		return
 	}
 	h := b.store(p, s.at, b.now, 0)
 	if h == 0 {
