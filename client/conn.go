@@ -34,7 +34,8 @@ type Conn struct {
 	in      link.Reader
 	packets link.Packets
 	buf     readBuffer
-	topics  map[string]string // names seen, so that each is made once
+	topics  map[string]string   // names seen, so that each is made once
+	ids     map[uint32][]uint32 // the same for a single Subscription Identifier
 	part    partial
 
 	// Used by anyone.
@@ -261,7 +262,7 @@ func (c *Conn) hangUp() {
 }
 
 func (c *Conn) readLoop() error {
-	c.topics = make(map[string]string)
+	c.topics, c.ids = make(map[string]string), make(map[uint32][]uint32)
 	for {
 		if c.over.Load() {
 			_, err := io.Copy(io.Discard, c.nc)
@@ -385,8 +386,30 @@ func (c *Conn) message(p *packet.Publish) Message {
 	}
 	if q := p.Properties; q != nil && q.Present != 0 {
 		m.Properties = public(q)
+		m.SubscriptionIDs = c.identifiers(q)
 	}
 	return m
+}
+
+func (c *Conn) identifiers(q *packet.Properties) (out []uint32) {
+	first := q.SubscriptionIdentifier
+	if first == 0 {
+		return nil
+	}
+	n := 0
+	for range q.IDs.All() {
+		n++
+	}
+	if one := c.ids[first]; one != nil && n == 1 {
+		return one
+	}
+	for id := range q.IDs.All() {
+		out = append(out, id)
+	}
+	if len(out) == 1 && len(c.ids) < 1024 {
+		c.ids[first] = out[:1:1]
+	}
+	return out
 }
 
 // name makes each topic a string once. The table is thrown away when it gets
@@ -414,9 +437,6 @@ func public(p *packet.Properties) mqtt.Properties {
 	}
 	if p.Has(packet.PropCorrelationData) {
 		out.CorrelationData = append([]byte{}, p.CorrelationData...)
-	}
-	for id := range p.IDs.All() {
-		out.SubscriptionIDs = append(out.SubscriptionIDs, id)
 	}
 	return out
 }

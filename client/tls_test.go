@@ -17,11 +17,14 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/midgemq/midge"
 	"github.com/midgemq/midge/client"
+	"github.com/midgemq/midge/mqtt"
 	"github.com/midgemq/midge/transport"
 )
 
@@ -174,6 +177,31 @@ func TestTLS(t *testing.T) {
 	if err := w.try(&client.TLS{CA: caPEM, AnyName: true}); err == nil {
 		t.Error("let in without a certificate")
 	}
+}
+
+// Many publish at once; what TLS gets is one stream.
+func TestConcurrentWritesOverTLS(t *testing.T) {
+	w := newTLSWorld(t)
+	o := &client.TLS{CA: w.ca.cert.Raw, ServerName: "broker.test"}
+	w.identity(o)
+	c, err := client.Dial(context.Background(), w.url, client.Options{TLS: o})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			for k := range 100 {
+				if _, err := c.Publish(context.Background(), message("a", strings.Repeat("x", 50*k), mqtt.QoS(k%3))); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
+	c.Close()
+	<-c.Done()
 }
 
 func TestTLSMistakes(t *testing.T) {

@@ -160,8 +160,8 @@ func TestTrapWindowFull(t *testing.T) {
 	})
 }
 
-// One writer: what many publish at once arrives whole, over TLS too (the
-// interop tests have that).
+// One writer: what many publish at once arrives whole. TestConcurrentWritesOverTLS
+// has the same over TLS.
 func TestTrapConcurrentWrites(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, midge.Config{})

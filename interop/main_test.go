@@ -210,3 +210,15 @@ func (b *broker) stop(sig os.Signal) {
 		b.t.Errorf("midge ended with %d:\n%s", code, strings.Join(b.output(), "\n"))
 	}
 }
+
+// output is try with the two outputs apart.
+func output(t *testing.T, name string, args ...string) (out, errs string, code int) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	var o, e bytes.Buffer
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Stdout, cmd.Stderr = &o, &e
+	cmd.Run()
+	return o.String(), e.String(), cmd.ProcessState.ExitCode()
+}
