@@ -20,6 +20,7 @@ func (r *riddles) Start(context.Context) ([]byte, error) {
 	r.log = append(r.log, "start")
 	return []byte("me"), nil
 }
+
 func (r *riddles) Continue(_ context.Context, challenge []byte) ([]byte, error) {
 	r.log = append(r.log, "continue "+string(challenge))
 	if string(challenge) == "unfair" {
@@ -27,6 +28,7 @@ func (r *riddles) Continue(_ context.Context, challenge []byte) ([]byte, error) 
 	}
 	return []byte("answer"), nil
 }
+
 func (r *riddles) Finish(_ context.Context, data []byte) error {
 	r.log = append(r.log, "finish "+string(data))
 	if string(data) == "imposter" {

@@ -76,7 +76,6 @@ func (r record) section() []byte {
 }
 func (r record) queued() time.Time  { return time.Unix(0, int64(binary.BigEndian.Uint64(r[8:]))) }
 func (r record) deadline() int64    { return int64(binary.BigEndian.Uint64(r[16:])) }
-func (r record) expiry() time.Time  { return time.Unix(0, r.deadline()) }
 func (r record) late(n int64) bool  { return r.expires() && n >= r.deadline() }
 func (r record) left(n int64) int64 { return max(r.deadline()-n, 0) }
 

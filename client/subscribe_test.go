@@ -46,8 +46,14 @@ func TestSubscribeOptions(t *testing.T) {
 			t.Error(err)
 		}
 		for _, bad := range []client.Subscription{
-			{Filter: ""}, {Filter: "a#"}, {Filter: "$share//a"}, {Filter: "a", QoS: 3}, {Filter: "a", RetainHandling: 3},
-			{Filter: "$share/g/a", NoLocal: true}, {Filter: "a", ID: mqtt.MaxSubscriptionID + 1}, {Filter: "a", User: []mqtt.UserProperty{{Name: "\xFF"}}},
+			{Filter: ""},
+			{Filter: "a#"},
+			{Filter: "$share//a"},
+			{Filter: "a", QoS: 3},
+			{Filter: "a", RetainHandling: 3},
+			{Filter: "$share/g/a", NoLocal: true},
+			{Filter: "a", ID: mqtt.MaxSubscriptionID + 1},
+			{Filter: "a", User: []mqtt.UserProperty{{Name: "\xFF"}}},
 		} {
 			if _, err := c.Subscribe(ctx, bad); err == nil {
 				t.Errorf("%+v is accepted", bad)

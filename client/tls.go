@@ -172,15 +172,15 @@ func (t *TLS) identity(cfg *tls.Config) error {
 	}
 	pair := tls.Certificate{PrivateKey: t.Signer}
 	if pair.Certificate, err = certificates(cert); err != nil {
-		return fmt.Errorf("Cert: %w", err)
+		return fmt.Errorf("client certificate: %w", err)
 	}
 	if pair.Leaf, err = x509.ParseCertificate(pair.Certificate[0]); err != nil {
-		return fmt.Errorf("Cert: %w", err)
+		return fmt.Errorf("client certificate: %w", err)
 	}
 	if t.Signer == nil {
 		signer, err := parseKey(key, t.KeyPassword)
 		if err != nil {
-			return fmt.Errorf("Key: %w", err)
+			return fmt.Errorf("client key: %w", err)
 		}
 		pair.PrivateKey = signer
 	}

@@ -154,8 +154,10 @@ func TestTLS(t *testing.T) {
 		"wrong pin":       {client.TLS{CA: caPEM, ServerName: "broker.test", Pins: [][32]byte{{1}}}, false},
 		"wrong pin alone": {client.TLS{InsecureNoVerification: true, Pins: [][32]byte{{1}}}, false},
 		"1.2 and a suite": {client.TLS{CA: caPEM, AnyName: true, MaxVersion: tls.VersionTLS12, CipherSuites: []uint16{tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384}}, true},
-		"1.2, other suite": {client.TLS{CA: caPEM, AnyName: true, MaxVersion: tls.VersionTLS12,
-			CipherSuites: []uint16{tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256}}, false},
+		"1.2, other suite": {client.TLS{
+			CA: caPEM, AnyName: true, MaxVersion: tls.VersionTLS12,
+			CipherSuites: []uint16{tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256},
+		}, false},
 		"ALPN":            {client.TLS{CA: caPEM, AnyName: true, ALPN: []string{"x", "mqtt"}}, true},
 		"other ALPN":      {client.TLS{CA: caPEM, AnyName: true, ALPN: []string{"x"}}, false},
 		"base's verify":   {client.TLS{CA: caPEM, AnyName: true, Base: &tls.Config{VerifyConnection: func(tls.ConnectionState) error { return io.EOF }}}, false},

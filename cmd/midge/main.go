@@ -32,6 +32,7 @@ func commands() []command {
 		{"pub", "publish messages", pubCmd},
 		{"sub", "subscribe and print messages", subCmd},
 		{"rr", "make a request and print the response", rrCmd},
+		{"tiny", "run the fixed-memory broker, or print its memory bill", tinyCmd},
 		{"conform", "test any MQTT broker against the standards", conformCmd},
 		{"version", "print the version", version},
 	}

@@ -39,6 +39,9 @@ func TestExitCodes(t *testing.T) {
 		{"--tls 127.0.0.1:0 --cert nofile --key nofile", exitFailed, "nofile"},
 		{"serve extra", exitUsage, "extra"},
 		{"conform", exitUsage, "argument is missing"},
+		{"tiny --bill", exitOK, "total"},
+		{"tiny --clients 251 --bill", exitUsage, "not within [1, 250]"},
+		{"tiny --tcp nonsense", exitUsage, "host:port"},
 		{"conform --run ( 127.0.0.1:1", exitUsage, "regexp"},
 		{"conform 127.0.0.1:1", exitFailed, "no broker to test"},
 	} {

@@ -40,11 +40,10 @@ type toolOptions struct {
 	will               client.Will
 	hasWill, willMore  bool
 
-	tls        client.TLS
-	useTLS     bool
-	caDir      string
-	tlsVersion string
-	keyLog     string
+	tls    client.TLS
+	useTLS bool
+	caDir  string
+	keyLog string
 
 	debug, quiet bool
 	qos          mqtt.QoS
@@ -56,13 +55,13 @@ type toolOptions struct {
 }
 
 type pubOptions struct {
-	message, file     string
-	payload           byte // how it is given: f, l, m, n, s; 0: not yet
-	retain            bool
-	repeat            int
-	repeatDelay       time.Duration
-	responseTopic     string
-	latency, progress bool
+	message, file string
+	payload       byte // how it is given: f, l, m, n, s; 0: not yet
+	retain        bool
+	repeat        int
+	repeatDelay   time.Duration
+	responseTopic string
+	latency       bool
 }
 
 type subOptions struct {

@@ -23,12 +23,18 @@ type properties struct {
 
 // Which properties which packet takes, by Mosquitto's names.
 var propertyNames = map[string][]string{
-	"connect": {"authentication-data", "authentication-method", "maximum-packet-size", "receive-maximum",
-		"request-problem-information", "request-response-information", "session-expiry-interval", "topic-alias-maximum", "user-property"},
-	"publish": {"content-type", "correlation-data", "message-expiry-interval", "payload-format-indicator",
-		"response-topic", "topic-alias", "user-property"},
-	"will": {"content-type", "correlation-data", "message-expiry-interval", "payload-format-indicator",
-		"response-topic", "user-property", "will-delay-interval"},
+	"connect": {
+		"authentication-data", "authentication-method", "maximum-packet-size", "receive-maximum",
+		"request-problem-information", "request-response-information", "session-expiry-interval", "topic-alias-maximum", "user-property",
+	},
+	"publish": {
+		"content-type", "correlation-data", "message-expiry-interval", "payload-format-indicator",
+		"response-topic", "topic-alias", "user-property",
+	},
+	"will": {
+		"content-type", "correlation-data", "message-expiry-interval", "payload-format-indicator",
+		"response-topic", "user-property", "will-delay-interval",
+	},
 	"subscribe":   {"user-property"},
 	"unsubscribe": {"user-property"},
 	"disconnect":  {"session-expiry-interval", "user-property"},
