@@ -271,7 +271,7 @@ func (h *history) step() string {
 		return h.send(i, d.Append(nil, p.v), fmt.Sprint("says goodbye with ", d.Code))
 	case 7:
 		wait := time.Duration(h.r.IntN(8)) * time.Second
-		time.Sleep(wait)
+		<-time.After(wait)
 		return fmt.Sprint(wait, " pass")
 	}
 	return h.publish(i, p.v)

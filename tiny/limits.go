@@ -48,6 +48,9 @@ func (e *LimitError) Error() string {
 	return "tiny: Limits." + e.Field + " is " + itoa(e.Got) + ", not within [" + itoa(e.Min) + ", " + itoa(e.Max) + "]"
 }
 
+// Filled returns l with the defaults in place of zero fields, as New does.
+func (l Limits) Filled() Limits { return l.withDefaults() }
+
 // withDefaults fills in zero fields.
 func (l Limits) withDefaults() Limits {
 	d := defaultLimits

@@ -37,7 +37,7 @@ func TestTinyBill(t *testing.T) {
 func TestTinyServes(t *testing.T) {
 	flash := t.TempDir() + "/flash"
 	t.Run("first", func(t *testing.T) {
-		urls := serving(t, "tiny", "--tcp", "127.0.0.1:0", "--tcp", "127.0.0.1:0", "--retained-file", flash, "--max-packet", "16384", "--slab", "65536")
+		urls := serving(t, "tiny", "--tcp", "127.0.0.1:0", "--tcp", "127.0.0.1:0", "--retained-file", flash, "--max-packet", "16384", "--slab", "262144", "--queue", "64", "--inflight", "16")
 		if len(urls) != 2 {
 			t.Fatalf("listens on %q", urls)
 		}
@@ -45,13 +45,13 @@ func TestTinyServes(t *testing.T) {
 		if code != exitOK || !strings.Contains(out, " 0 failed") {
 			t.Errorf("exit %d\n%s%s", code, out, errs)
 		}
-		if code, _, errs := runFor(t, "pub", "--url", urls[1]+"/kept", "-r", "-m", "here"); code != exitOK {
+		if code, _, errs := runFor(t, "pub", "--url", strings.Replace(urls[1], "tcp:", "mqtt:", 1)+"/kept", "-r", "-m", "here"); code != exitOK {
 			t.Errorf("pub: exit %d, %s", code, errs)
 		}
 	})
 	t.Run("second", func(t *testing.T) {
-		urls := serving(t, "tiny", "--tcp", "127.0.0.1:0", "--retained-file", flash, "--max-packet", "16384", "--slab", "65536")
-		code, out, errs := runFor(t, "sub", "--url", urls[0]+"/kept", "-C", "1", "-W", "10")
+		urls := serving(t, "tiny", "--tcp", "127.0.0.1:0", "--retained-file", flash, "--max-packet", "16384", "--slab", "262144", "--queue", "64", "--inflight", "16")
+		code, out, errs := runFor(t, "sub", "--url", strings.Replace(urls[0], "tcp:", "mqtt:", 1)+"/kept", "-C", "1", "-W", "10")
 		if code != exitOK || strings.TrimSpace(out) != "here" {
 			t.Errorf("sub: exit %d, %q %s", code, out, errs)
 		}
