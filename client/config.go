@@ -112,8 +112,9 @@ type Options struct {
 
 	// MaxUnhandled bounds the bytes received that wait for a handler, [1024,
 	// 1<<40]; 0: 16 MiB. Above it reading stops, and the server waits; unless
-	// a call to the client is under way, whose answer has to be read: then
-	// QoS 0 messages above it are dropped and counted.
+	// the server owes an answer to a call or a message of the outbox, which a
+	// handler may be waiting for: then reading goes on, and QoS 0 messages
+	// there is no room for are dropped and counted.
 	MaxUnhandled int
 
 	// The network.

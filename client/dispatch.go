@@ -76,9 +76,11 @@ func (l *lane) push(m Message, must bool, c *Conn) bool {
 	defer l.mu.Unlock()
 	if l.full(size) {
 		c.stalled.Store(true)
+		l.s.stalls.Add(1)
 		for l.full(size) && l.s.busy.Load() == 0 && !c.over.Load() {
 			l.cond.Wait()
 		}
+		l.s.stalls.Add(-1)
 		c.stalled.Store(false)
 		if l.full(size) && m.QoS == mqtt.AtMostOnce && !must {
 			return false

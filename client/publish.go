@@ -117,6 +117,7 @@ func (s *session) accept(ctx context.Context, p *Pending, m *mqtt.Message, wait 
 	}
 	s.messages++
 	s.bytes += len(p.record)
+	s.enter() // the server owes an answer, and a handler may wait for it
 	if m.QoS == mqtt.AtMostOnce {
 		s.queue0.push(p)
 	} else {

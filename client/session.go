@@ -30,7 +30,8 @@ type session struct {
 
 	routes  atomic.Pointer[[]route]
 	replies atomic.Pointer[replies] // nil: this session makes no requests
-	busy    atomic.Int32            // calls under way that want answers read
+	busy    atomic.Int32            // calls and messages that want answers read
+	stalls  atomic.Int32            // readers that wait for handlers
 	count   counters
 	spare   sync.Pool // of *Pending
 
@@ -99,6 +100,9 @@ func newSession(set *settings, store Store) (*session, error) {
 // reader does not wait for the handlers meanwhile; leave ends it.
 func (s *session) enter() {
 	s.busy.Add(1)
+	if s.stalls.Load() == 0 {
+		return
+	}
 	for _, l := range s.lanes {
 		l.nudge()
 	}
@@ -333,6 +337,7 @@ func (s *session) finishLocked(p *Pending, r Result, err error) {
 	}
 	s.messages--
 	s.bytes -= len(p.record)
+	s.leave()
 	if s.store != nil && p.qos > mqtt.AtMostOnce {
 		s.persistLocked(Op{Key: messageKey(p.id), Delete: true}, Op{Key: windowKey(p.id), Delete: true})
 	}

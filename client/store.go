@@ -114,6 +114,7 @@ func (s *session) load() error {
 		}
 		s.messages++
 		s.bytes += len(p.record)
+		s.busy.Add(1)
 	}
 	return nil
 }

@@ -66,6 +66,33 @@ func TestTrapWaitingInAHandler(t *testing.T) {
 	})
 }
 
+// The same with the promise of Enqueue, made while the reader waits already.
+func TestTrapWaitingForAPromise(t *testing.T) {
+	in(t, func(t *testing.T, v *server) {
+		var c *client.Client
+		done := make(chan error, 1)
+		c, p := v.connected(client.Config{Options: client.Options{MaxUnhandled: 1024, Handler: func(ctx context.Context, m client.Message) {
+			if string(m.Payload) != "first" {
+				return
+			}
+			<-time.After(s) // the reader has come to its wait
+			promise, err := c.Enqueue(ctx, message("a", "", 1))
+			if err == nil {
+				<-promise.Done()
+			}
+			done <- err
+		}}})
+		p.publish("a", "first", 0, 0)
+		for range 10 {
+			p.publish("a", strings.Repeat("x", 500), 0, 0)
+		}
+		p.ack(packet.PUBACK, p.wantPublish().ID, 0)
+		if err := result(t, done); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 func TestTrapStopInAHandler(t *testing.T) {
 	for name, stop := range map[string]func(*client.Client){
 		"Close":      func(c *client.Client) { c.Close() },
