@@ -84,10 +84,10 @@ func (r *Reader) Close() { r.phase = closed }
 // Refuse says so to the peer. The views in p point into b.
 func (r *Reader) Next(b []byte, p *Packets) (t packet.Type, n, need int, err error) {
 	h, err := packet.ReadHeader(b)
-	if err == packet.ErrShort {
-		return 0, 0, 5, nil
-	}
 	if err != nil {
+		if err == packet.ErrShort {
+			return 0, 0, 5, nil
+		}
 		return 0, 0, 0, err
 	}
 	if err := r.admit(h); err != nil {

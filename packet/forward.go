@@ -52,25 +52,37 @@ func (p *Forward) Size(v mqtt.Version) int {
 	return 1 + VarintSize(n) + n
 }
 
-func (p *Forward) bodySize(v mqtt.Version) int {
+func (p *Forward) bodySize(v mqtt.Version) int { return p.bodyWith(p.sectionSize(v)) }
+
+// sectionSize is the length of the property section, its own length left out; -1
+// is no section, before 5.0.
+func (p *Forward) sectionSize(v mqtt.Version) int {
+	switch {
+	case v != mqtt.V5:
+		return -1
+	case p.bare():
+		return 0
+	}
+	return p.propertiesSize()
+}
+
+func (p *Forward) bodyWith(section int) int {
 	n := 2 + len(p.Topic) + len(p.Payload)
 	if p.QoS > mqtt.AtMostOnce {
 		n += 2
 	}
 	switch {
-	case v != mqtt.V5:
-	case p.bare():
+	case section == 0:
 		n++
-	default:
-		props := p.propertiesSize()
-		n += VarintSize(props) + props
+	case section > 0:
+		n += VarintSize(section) + section
 	}
 	return n
 }
 
 // bare reports whether there are no properties.
 func (p *Forward) bare() bool {
-	return len(p.Section) == 0 && !p.Expires && p.Alias == 0 && len(p.IDs) == 0
+	return len(p.Section)|len(p.IDs)|int(p.Alias) == 0 && !p.Expires
 }
 
 func (p *Forward) propertiesSize() int {
@@ -90,7 +102,8 @@ func (p *Forward) propertiesSize() int {
 // Append appends p as a packet. It writes into place rather than appends: this
 // is what a broker does most.
 func (p *Forward) Append(dst []byte, v mqtt.Version) []byte {
-	n := p.bodySize(v)
+	section := p.sectionSize(v)
+	n := p.bodyWith(section)
 	at, size := len(dst), 1+VarintSize(n)+n
 	if cap(dst)-at < size {
 		dst = append(dst, make([]byte, size)...)
@@ -108,21 +121,19 @@ func (p *Forward) Append(dst []byte, v mqtt.Version) []byte {
 		b[i], b[i+1] = byte(p.ID>>8), byte(p.ID)
 		i += 2
 	}
-	switch {
-	case v != mqtt.V5:
-	case p.bare():
+	if section == 0 {
 		b[i] = 0
 		i++
-	default:
-		i += len(p.appendProperties(b[i:i]))
+	} else if section > 0 {
+		i += len(p.appendProperties(b[i:i], section))
 	}
 	copy(b[i:], p.Payload)
 	return dst
 }
 
-// appendProperties appends the section with its length in front.
-func (p *Forward) appendProperties(dst []byte) []byte {
-	dst = AppendVarint(dst, p.propertiesSize())
+// appendProperties appends the section of n bytes with its length in front.
+func (p *Forward) appendProperties(dst []byte, n int) []byte {
+	dst = AppendVarint(dst, n)
 	if p.Expires {
 		dst = appendUint32(append(dst, byte(PropMessageExpiryInterval)), p.Expiry)
 	}

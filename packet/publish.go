@@ -33,7 +33,9 @@ func (p *Publish) Decode(v mqtt.Version, flags byte, body []byte) error {
 	if p.QoS > mqtt.AtMostOnce {
 		p.ID = r.id() // [MQTT-2.2.1-2, 5.0] [MQTT-2.3.1-5, 3.1.1]
 	}
-	p.Properties = p.Properties.fresh()
+	if p.Properties == nil || p.Properties.Present != 0 {
+		p.Properties = p.Properties.fresh()
+	}
 	switch {
 	case v != mqtt.V5:
 	case len(r.b) > 0 && r.b[0] == 0: // none, as in most

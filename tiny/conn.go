@@ -154,7 +154,10 @@ func (b *Broker) handle(s Slot, c *conn, t packet.Type) bool {
 	case packet.CONNECT:
 		b.connect(s, c, &p.Connect)
 	case packet.PUBLISH:
-		return b.publish(s, c, &p.Publish)
+		if p.Publish.QoS > mqtt.AtMostOnce {
+			return b.publish(s, c, &p.Publish)
+		}
+		b.publish0(s, c, &p.Publish)
 	case packet.PUBACK, packet.PUBREC, packet.PUBCOMP:
 		b.acked(c, &p.Ack)
 	case packet.PUBREL:

@@ -77,7 +77,7 @@ func (b *Broker) Subscribe(filter string) error {
 	if _, _, shared := topic.Shared(filter); shared {
 		return errShared
 	}
-	sub, _ := addSub(b, program, filter)
+	sub, _ := addSub(b, b.program(), filter)
 	if sub == nil {
 		return ErrFull
 	}
@@ -85,6 +85,9 @@ func (b *Broker) Subscribe(filter string) error {
 	b.replay(sub)
 	return nil
 }
+
+// program is the session, as it were, of the program the broker is part of.
+func (b *Broker) program() uint8 { return uint8(len(b.sessions)) }
 
 var errShared = &topic.Error{Text: "shared subscriptions are not for the program itself"}
 
@@ -94,7 +97,7 @@ func (b *Broker) Unsubscribe(filter string) error {
 	if b.busy {
 		return ErrBusy
 	}
-	if i := findSub(b, program, filter); i >= 0 {
+	if i := findSub(b, b.program(), filter); i >= 0 {
 		b.removeSub(i)
 	}
 	return nil

@@ -6,16 +6,13 @@ import (
 	"github.com/midgemq/midge/packet"
 )
 
-// publish takes one PUBLISH through its stages: is it a repeat, is there room
+// publish takes one QoS 1 or 2 PUBLISH through its stages: is it a repeat, is there room
 // with everybody who is to have it, may it be; then it is stored once, retained,
 // queued and acknowledged. Without room it is parked: stored, and acknowledged
 // when there is. false is no room even for that, and nothing has happened.
 func (b *Broker) publish(at Slot, c *conn, p *packet.Publish) bool {
 	s := b.of(c)
 	switch {
-	case p.QoS == mqtt.AtMostOnce:
-		b.publish0(at, s, p)
-		return true
 	case s.in.Holds(p.ID):
 		b.repeated(at, c, p)
 		return true
@@ -106,7 +103,7 @@ func (b *Broker) accept(at Slot, c *conn, h handle, id mqtt.PacketID, code mqtt.
 
 // publish0 takes a QoS 0 message, which nobody waits for: what has no room is
 // dropped.
-func (b *Broker) publish0(at Slot, s *session, p *packet.Publish) {
+func (b *Broker) publish0(at Slot, c *conn, p *packet.Publish) {
 	b.stats.Received++
 	if p.Topic[0] == '$' || p.Properties.PayloadFormatIndicator != 0 { // rare, and so looked at twice
 		if code := forbidden(p); code != mqtt.Success {
@@ -122,10 +119,11 @@ func (b *Broker) publish0(at Slot, s *session, p *packet.Publish) {
 			return
 		}
 	}
-	if !b.match(p.Topic, s.at) && !p.Retain {
+	from := c.session - 1
+	if !b.match(p.Topic, from) && !p.Retain {
 		return
 	}
-	h := b.store(p, s.at, b.now, 0)
+	h := b.store(p, from, b.now, 0)
 	if h == 0 {
 		b.stats.Dropped++
 		return

@@ -309,7 +309,7 @@ func checkSubs(t testing.TB, b *Broker, refs map[handle]int) {
 			t.Fatalf("subscription %q exists twice", key)
 		}
 		seen[key] = true
-		if s.session == program {
+		if s.session == b.program() {
 			continue
 		}
 		if b.sessions[s.session].id == 0 {

@@ -13,7 +13,7 @@ type subscription struct {
 	filter  handle
 	mark    uint16 // odd: fingerprint of a filter without wildcards; even: twice the bytes before the first
 	cursor  uint16 // the retained message to look at next; done: none is due
-	session uint8  // index, or program
+	session uint8  // index; the program's own is the one behind the last
 	options uint8  // QoS and the flags below
 }
 
@@ -21,9 +21,11 @@ const (
 	optionNoLocal     = 1 << 2
 	optionAsPublished = 1 << 3
 	optionOnePlus     = 1 << 4 // the only wildcard is one +
+	optionHint        = 5      // where three bits begin of the last character before the level with the wildcard
+
+	optionsWire = 1<<4 - 1 // what SUBSCRIBE says; the rest speeds up matching
 
 	noSession = 0xFF // a publisher that has none
-	program   = 0xFE // the program the broker is part of
 	done      = 0xFFFF
 
 	maxAsks       = 8 // subscriptions with an identifier, a session
@@ -62,23 +64,28 @@ func (b *Broker) match(name []byte, from uint8) bool {
 	mark := fingerprint(name)
 	for i := range b.subs[:b.nsubs] {
 		s := &b.subs[i]
-		if s.mark != mark && s.mark&1 != 0 || !b.matches(s, name) {
+		if s.mark&1 != 0 {
+			if s.mark != mark {
+				continue
+			}
+		} else if n := int(s.mark / 2); n >= 2 && n <= len(name) && name[n-2]&7 != s.options>>optionHint {
+			continue
+		}
+		if !b.matches(s, name) {
 			continue
 		}
 		if s.session == from && s.options&optionNoLocal != 0 {
 			continue // [MQTT-3.8.3-3, 5.0]
 		}
-		at := int(s.session)
-		if s.session == program {
-			at = len(b.sessions)
-		}
-		g := b.grants[at]
-		if g == 0 {
+		g, this := &b.grants[s.session], grant(s.options)&(optionAsPublished|3)|granted
+		if *g == 0 {
 			n := len(b.hits)
 			b.hits = b.hits[:n+1]
-			b.hits[n] = uint8(at)
+			b.hits[n] = s.session
+			*g = this
+			continue
 		}
-		b.grants[at] = max(g&3, grant(s.options)&3) | (g|grant(s.options))&optionAsPublished | granted
+		*g = max(*g&3, this&3) | (*g|this)&^3
 	}
 	return len(b.hits) > 0
 }
@@ -158,7 +165,7 @@ func (b *Broker) subscribeOne(at Slot, c *conn, p *packet.Subscribe, want *packe
 		return mqtt.QuotaExceeded
 	}
 	b.identify(s, sub, id)
-	sub.options, sub.since = options|sub.options&optionOnePlus, b.sequence
+	sub.options, sub.since = options|sub.options&^optionsWire, b.sequence
 	// [MQTT-3.8.4-3, 3.1.1] [MQTT-3.3.1-9, 5.0] [MQTT-3.3.1-10, 5.0] [MQTT-3.3.1-11, 5.0]
 	if want.RetainHandling == 0 || want.RetainHandling == 1 && fresh {
 		if sub.cursor == done {
@@ -203,8 +210,13 @@ func addSub[T ~string | ~[]byte](b *Broker, session uint8, filter T) (sub *subsc
 	sub.mark = uint16(at * 2)
 	if at == len(filter) {
 		sub.mark = fingerprint(filter)
-	} else if filter[at] == '+' && !topic.HasWildcard(filter[at+1:]) {
+		return sub, true
+	}
+	if filter[at] == '+' && !topic.HasWildcard(filter[at+1:]) {
 		sub.options = optionOnePlus
+	}
+	if at >= 2 {
+		sub.options |= filter[at-2] & 7 << optionHint
 	}
 	return sub, true
 }
@@ -235,7 +247,7 @@ func same[T ~string | ~[]byte](a []byte, b T) bool {
 func (b *Broker) removeSub(i int) {
 	sub := &b.subs[i]
 	b.slab.drop(sub.filter)
-	if sub.session != program {
+	if sub.session != b.program() {
 		s := &b.sessions[sub.session]
 		if sub.cursor != done {
 			s.owed--
