@@ -34,6 +34,7 @@ func commands() []command {
 		{"rr", "make a request and print the response", rrCmd},
 		{"tiny", "run the fixed-memory broker, or print its memory bill", tinyCmd},
 		{"conform", "test any MQTT broker against the standards", conformCmd},
+		{"bench", "load any MQTT broker and measure it", benchCmd},
 		{"version", "print the version", version},
 	}
 }

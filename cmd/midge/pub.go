@@ -174,12 +174,16 @@ func (p *publishing) progress(last bool) {
 		return
 	}
 	p.drawn = now
-	of := ""
-	if p.o.repeat > 1 {
-		of = fmt.Sprintf(" of %d", p.o.repeat)
-	}
-	fmt.Fprintf(f, "\r\x1b[K%d%s messages sent", p.sent, of)
+	fmt.Fprint(f, "\r\x1b[K"+p.line())
 	if last {
 		fmt.Fprintln(f)
 	}
+}
+
+// line is how far it has come.
+func (p *publishing) line() string {
+	if p.o.repeat > 1 {
+		return fmt.Sprintf("%d of %d messages sent", p.sent, p.o.repeat)
+	}
+	return fmt.Sprintf("%d messages sent", p.sent)
 }

@@ -334,3 +334,40 @@ func TestCipherNames(t *testing.T) {
 		t.Errorf("%v, %v", o.tls.CipherSuites, err)
 	}
 }
+
+// What a terminal gets and a pipe does not.
+func TestOnATerminal(t *testing.T) {
+	p := &printer{color: true}
+	for name, want := range map[string]string{
+		"a/long/name": "\x1b[36ma/long/name\x1b[0m",
+		"a":           "\x1b[36ma\x1b[0m          ",
+	} {
+		p.width = len("a/long/name")
+		if got := p.topic(nil, name); string(got) != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+	if p := (&printer{}); string(p.topic(nil, "a")) != "a" {
+		t.Error("colour in a pipe")
+	}
+	if terminal(&bytes.Buffer{}) != nil {
+		t.Error("a buffer is a terminal")
+	}
+	pub := &publishing{toolRun: &toolRun{o: &toolOptions{}}, sent: 3}
+	if got := pub.line(); got != "3 messages sent" {
+		t.Error(got)
+	}
+	pub.o.repeat = 5
+	if got := pub.line(); got != "3 of 5 messages sent" {
+		t.Error(got)
+	}
+}
+
+// A message the broker refuses is told, and is the exit code.
+func TestPubRefused(t *testing.T) {
+	b := newToolbox(t)
+	code, _, errs := b.run("pub", "-t", "$SYS/x", "-m", "x", "-q", "1", "-V", "5")
+	if code != int(mqtt.NotAuthorized) || !strings.Contains(errs, "Warning: Publish 1 failed: not authorized.") {
+		t.Errorf("exit %d, %q", code, errs)
+	}
+}
