@@ -29,8 +29,9 @@ var arrows = map[string][]string{
 
 	"":        {"mqtt", "packet", "topic", "flow", "link", "transport", "internal/index"}, // midge itself
 	"conform": {"mqtt"},                                                                   // docs/decisions/0004
+	"bench":   {"mqtt", "packet", "topic", "flow", "link", "transport"},
 
-	"cmd/midge": {"", "tiny", "tiny/host", "conform", "transport", "mqtt", "client", "topic"},
+	"cmd/midge": {"", "bench", "tiny", "tiny/host", "conform", "transport", "mqtt", "client", "topic"},
 
 	// Rooms that are planned.
 	"tiny":      {"mqtt", "packet", "topic", "flow", "link"},
