@@ -2,8 +2,12 @@ package tiny
 
 import (
 	"errors"
+	"fmt"
+	"os"
 	"runtime"
+	"strings"
 	"testing"
+	"unsafe"
 )
 
 // Bytes is, to the byte, what the heap shows.
@@ -67,5 +71,25 @@ func TestLimitsAreChecked(t *testing.T) {
 	l := Limits{}.withDefaults()
 	if _, err := NewIn(make([]byte, l.Slab+l.buffers()), Limits{}, Hooks{}); err != nil {
 		t.Error(err)
+	}
+}
+
+// The bill in the package comment is the bill.
+func TestBillInTheComment(t *testing.T) {
+	if unsafe.Sizeof(uintptr(0)) != 8 {
+		t.Skip("SKIPPED: the comment is about 64-bit machines")
+	}
+	doc, err := os.ReadFile("doc.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := []string{fmt.Sprintf("//\t%-26s %23d\n", "total", Limits{}.Bytes())}
+	for _, i := range (Limits{}).Bill() {
+		lines = append(lines, fmt.Sprintf("//\t%-26s %5d x %5d = %7d\n", i.Name, i.Count, i.Each, i.Bytes()))
+	}
+	for _, line := range lines {
+		if !strings.Contains(string(doc), line) {
+			t.Errorf("doc.go lacks %q", line)
+		}
 	}
 }

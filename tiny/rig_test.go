@@ -161,11 +161,6 @@ func (w *wire) publish(topic, payload string, q mqtt.QoS, id mqtt.PacketID, reta
 	w.send(p.Append(nil, w.v))
 }
 
-func (w *wire) ack(t packet.Type, id mqtt.PacketID) {
-	a := packet.Ack{Type: t, ID: id}
-	w.send(a.Append(nil, w.v))
-}
-
 // wantAck wants an acknowledgement.
 func (w *wire) wantAck(t packet.Type, id mqtt.PacketID, code mqtt.ReasonCode) {
 	w.t.Helper()

@@ -26,7 +26,6 @@ type mote struct {
 	sent    uint32        // numbers given out
 	unacked []uint32      // oldest first
 	next    map[string]uint32
-	missed  bool // a session ended under it: what it missed is not lost by the broker
 }
 
 // A soak is a world of motes around one broker.
