@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Installs what the tests use beyond Go: a C compiler for the race detector,
-# mosquitto, its clients, Node.js, and MQTT.js, which goes to a cache outside
-# the tree. On Debian, as root; does nothing where all of it is there.
+# valgrind to count instructions, mosquitto, its clients, Node.js, and MQTT.js,
+# which goes to a cache outside the tree. On Debian, as root; does nothing where
+# all of it is there.
 set -eu
 
 # Debian keeps mosquitto in sbin, which is not on everybody's PATH.
@@ -11,6 +12,7 @@ add() { # add PROGRAM PACKAGE...
 	command -v "$1" >/dev/null || wanted+=("${@:2}")
 }
 add gcc gcc libc6-dev
+add valgrind valgrind
 add mosquitto mosquitto
 add mosquitto_pub mosquitto-clients
 add node nodejs

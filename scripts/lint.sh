@@ -7,9 +7,11 @@ if [ -n "$unformatted" ]; then
 	printf 'not formatted (make fmt does it):\n%s\n' "$unformatted"
 	exit 1
 fi
-for module in . interop; do
+for module in . interop firmware; do
 	(cd "$module" && go vet ./... && go mod tidy -diff)
 done
 go tool staticcheck ./...
-(cd interop && go tool -modfile=../go.mod staticcheck ./...)
+for module in interop firmware; do
+	(cd "$module" && go tool -modfile=../go.mod staticcheck ./...)
+done
 echo "lint: nothing to say"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs every test: lint, the module's own with the race detector, and real
-# clients against the built binary. Needs Go alone; what the race detector and
+# Runs every test: lint, the module's own with the race detector, real clients
+# against the built binary, and the firmware in QEMU. Needs Go alone; what the race detector and
 # the real clients need beyond it is installed with CI=true (as root on
 # Debian), and skipped with a word where it is missing otherwise.
 set -euo pipefail
@@ -23,3 +23,4 @@ fi
 go test $race ./...
 # Verbose, less what went well: so that what was skipped is seen.
 (cd interop && go test -count=1 -v ./... | grep -vE '^=== |^ *--- PASS')
+./scripts/firmware.sh
