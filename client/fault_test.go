@@ -281,10 +281,13 @@ func faults(t *testing.T, v mqtt.Version, r *rand.Rand) {
 	if up.n.Load() != int64(total) || down.n.Load() != int64(total) {
 		t.Errorf("%d up and %d down of %d arrived", up.n.Load(), down.n.Load(), total)
 	}
-	<-time.After(10 * s)
-	if st := l.c.Stats(); st.OutboxMessages != 0 {
-		t.Errorf("%d messages are left in the outbox", st.OutboxMessages)
+	rest, cancel := context.WithTimeout(ctx, 10*time.Minute)
+	defer cancel()
+	if err := l.c.Shutdown(rest); err != nil {
+		t.Errorf("%d messages are left in the outbox: %v", l.c.Stats().OutboxMessages, err)
 	}
+	bad.mu.Lock()
+	defer bad.mu.Unlock()
 	var after runtime.MemStats
 	runtime.GC()
 	runtime.ReadMemStats(&after)
