@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"os"
 	"time"
 )
 
@@ -13,7 +14,8 @@ type reading struct {
 	received uint64
 	sent     uint64
 	usage    usage
-	known    bool // usage
+	known    bool  // usage
+	own      usage // this process's
 }
 
 func (r *loadRun) read() reading {
@@ -27,6 +29,7 @@ func (r *loadRun) read() reading {
 		p.mu.Unlock()
 	}
 	x.usage, x.known = process(r.PID)
+	x.own, _ = process(os.Getpid())
 	return x
 }
 
@@ -169,6 +172,10 @@ func (r *loadRun) sum(a, b reading) {
 		rep.add("broker_cpu_us_per_message", "broker CPU per delivered message", "µs", us(cpu)/n)
 		rep.add("broker_cpu_percent", "broker CPU", "%", 100*cpu.Seconds()/took)
 		rep.add("broker_rss_mib", "broker memory", "MiB", float64(b.usage.rss)/(1<<20))
+	}
+	if own := b.own.cpu - a.own.cpu; own > 0 && n > 0 {
+		rep.add("generator_cpu_us_per_message", "generator CPU per delivered message", "µs", us(own)/n)
+		rep.add("generator_cpu_percent", "generator CPU", "%", 100*own.Seconds()/took)
 	}
 	rep.add("messages", "messages measured", "", n)
 	for _, c := range r.all {

@@ -109,7 +109,11 @@ func (l *Load) window(p *plan) int {
 		return 20
 	}
 	_, senders := p.streams(0)
-	const perClient, perBytes = 4000, 2 << 20
-	w := min(1000, perClient/senders, perBytes/(l.Payload+64))
+	fan := p.subscribers
+	if l.Shape == Pairs {
+		fan = 1
+	}
+	const perClient, perBytes, inAll = 4000, 2 << 20, 100_000
+	w := min(1000, perClient/senders, perBytes/(l.Payload+64), inAll/fan)
 	return max(w, 4)
 }
