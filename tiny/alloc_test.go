@@ -73,7 +73,7 @@ func (f *feeder) one(v mqtt.Version) (delivered int) {
 func TestAllocatesNothing(t *testing.T) {
 	const messages = 10_000_000
 	each := messages / 9
-	if testing.Short() {
+	if brief(t) {
 		each = 10_000
 	}
 	for _, v := range []mqtt.Version{mqtt.V31, mqtt.V311, mqtt.V5} {

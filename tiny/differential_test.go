@@ -26,7 +26,7 @@ import (
 // after every step is the same, where both offer the feature.
 func TestDifferential(t *testing.T) {
 	seeds := 400
-	if testing.Short() {
+	if testing.Short() || tiny.Raced {
 		seeds = 40
 	}
 	for seed := range uint64(seeds) {

@@ -186,7 +186,11 @@ func TestFlashIsSpared(t *testing.T) {
 // between the last one that was surely written and the one that was being
 // written, message by message, and writing goes on from there.
 func TestPowerCuts(t *testing.T) {
-	for cut := 0; cut < 6000; cut += 7 {
+	step := 7
+	if brief(t) {
+		step = 101
+	}
+	for cut := 0; cut < 6000; cut += step {
 		f := newFlash(3, 1200)
 		r := newRig(t, keeping, Hooks{})
 		r.b.Restore(f)

@@ -193,7 +193,7 @@ func (s *soak) settle() {
 const soakHours = 72
 
 func hours(t *testing.T) time.Duration {
-	if testing.Short() {
+	if brief(t) {
 		return time.Hour
 	}
 	return soakHours * time.Hour
