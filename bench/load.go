@@ -224,11 +224,10 @@ func (r *loadRun) start() error {
 		c.senders, c.epoch, c.latency = r.pubs, r.epoch, r.latency
 		c.out = make([]byte, 0, 4096)
 		r.wg.Go(func() {
-			if err := c.receive(); err != nil {
-				select {
-				case r.failed <- fmt.Errorf("client %s: connection ended: %w", c.id, err):
-				default:
-				}
+			err := c.receive()
+			select {
+			case r.failed <- fmt.Errorf("client %s: connection ended: %w", c.id, err):
+			default: // the first is told, the rest follow from it
 			}
 		})
 	}

@@ -3,6 +3,7 @@ package bench
 import (
 	"context"
 	"os"
+	"runtime"
 	"time"
 )
 
@@ -16,6 +17,7 @@ type reading struct {
 	usage    usage
 	known    bool  // usage
 	own      usage // this process's
+	mallocs  uint64
 }
 
 func (r *loadRun) read() reading {
@@ -47,6 +49,7 @@ func (r *loadRun) measure(ctx context.Context) error {
 	w.samples = nil
 	r.record.Store(true)
 	begin := r.read()
+	begin.mallocs = mallocs()
 	if r.begun != nil {
 		close(r.begun)
 	}
@@ -64,6 +67,7 @@ func (r *loadRun) measure(ctx context.Context) error {
 		return err
 	}
 	end := r.read()
+	end.mallocs = mallocs()
 	r.report.Samples = w.samples
 	r.record.Store(false)
 	sent := uint64(0)
@@ -77,6 +81,13 @@ func (r *loadRun) measure(ctx context.Context) error {
 	}
 	r.sum(begin, end)
 	return nil
+}
+
+// mallocs is how often this process has allocated.
+func mallocs() uint64 {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.Mallocs
 }
 
 // deliveries is what one message of every publisher comes to.
@@ -176,6 +187,9 @@ func (r *loadRun) sum(a, b reading) {
 	if own := b.own.cpu - a.own.cpu; own > 0 && n > 0 {
 		rep.add("generator_cpu_us_per_message", "generator CPU per delivered message", "µs", us(own)/n)
 		rep.add("generator_cpu_percent", "generator CPU", "%", 100*own.Seconds()/took)
+	}
+	if r.Dial != nil && n > 0 {
+		rep.add("allocations_per_message", "allocations per delivered message", "", float64(b.mallocs-a.mallocs)/n)
 	}
 	rep.add("messages", "messages measured", "", n)
 	for _, c := range r.all {
