@@ -150,7 +150,7 @@ func greet(out io.Writer, urls []string) {
 		if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
 			host = "127.0.0.1"
 		}
-		fmt.Fprintf(out, "  try: mosquitto_sub -h %s -p %s -t '#' -v   and   mosquitto_pub -h %s -p %s -t hello -m world\n",
+		fmt.Fprintf(out, "  try: midge sub -h %s -p %s -t '#' -v   and   midge pub -h %s -p %s -t hello -m world\n",
 			host, port, host, port)
 		break
 	}
