@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/midgemq/midge/internal/readbuf"
 	"github.com/midgemq/midge/link"
 	"github.com/midgemq/midge/mqtt"
 	"github.com/midgemq/midge/packet"
@@ -30,7 +31,7 @@ type conn struct {
 	// Owned by serve.
 	in       link.Reader
 	timer    link.Timer
-	buf      readBuffer
+	buf      readbuf.Buffer
 	routes   routeCache
 	dirty    []*conn // connections this one's batch wrote to
 	exchange Exchange
@@ -105,15 +106,15 @@ func (c *conn) begin() bool {
 // readLoop reads batches until the connection is over. The error says whose
 // fault that is; nil is an orderly end.
 func (c *conn) readLoop() error {
-	defer c.buf.free()
+	defer c.buf.Free()
 	for {
 		if err := c.arm(); err != nil {
 			return err
 		}
-		n, err := c.nc.Read(c.buf.space())
+		n, err := c.nc.Read(c.buf.Space())
 		if n > 0 {
 			c.stats.bytesIn.Add(uint64(n))
-			c.buf.wrote(n)
+			c.buf.Wrote(n)
 			if over, err := c.batch(); over || err != nil {
 				return err
 			}
@@ -174,12 +175,12 @@ func (c *conn) batch() (over bool, err error) {
 		scratches.Put(sc.reset())
 	}()
 	for {
-		t, n, need, err := c.in.Next(c.buf.unread(), &sc.packets)
+		t, n, need, err := c.in.Next(c.buf.Unread(), &sc.packets)
 		if err != nil {
 			return true, err
 		}
 		if n == 0 {
-			c.buf.want(need)
+			c.buf.Want(need)
 			return false, nil
 		}
 		c.stats.packetsIn.Add(1)
@@ -187,7 +188,7 @@ func (c *conn) batch() (over bool, err error) {
 		if over, err := c.handle(sc, t); over || err != nil {
 			return true, err
 		}
-		c.buf.took(n)
+		c.buf.Took(n)
 	}
 }
 
@@ -312,56 +313,4 @@ func (c *conn) kick(code mqtt.ReasonCode, reason string) bool {
 	c.cancel()
 	time.AfterFunc(2*linger, func() { c.nc.Close() })
 	return true
-}
-
-// A readBuffer holds bytes read and not yet taken apart. It grows to the
-// packet at hand and shrinks when idle.
-type readBuffer struct {
-	b    []byte
-	r, w int // unread bytes are b[r:w]
-}
-
-const (
-	readMin = 2 << 10
-	readMax = 64 << 10 // beyond that only one large packet makes it grow
-)
-
-func (r *readBuffer) space() []byte {
-	if r.b == nil {
-		r.b = make([]byte, readMin)
-	}
-	return r.b[r.w:]
-}
-
-func (r *readBuffer) unread() []byte { return r.b[r.r:r.w] }
-func (r *readBuffer) wrote(n int)    { r.w += n }
-func (r *readBuffer) took(n int)     { r.r += n }
-func (r *readBuffer) free()          { *r = readBuffer{} }
-
-// want makes room for the rest of a packet of need bytes, by moving what is
-// left to the front and growing in steps: a peer that announces much and
-// sends little costs little.
-func (r *readBuffer) want(need int) {
-	left := r.w - r.r
-	size := len(r.b)
-	switch {
-	case r.w == len(r.b) && left < size/2 && size < readMax:
-		size *= 2 // the read filled the buffer: more is waiting
-	case left == 0 && size > readMax:
-		size = readMin
-	}
-	if need > size {
-		size = min(need, max(2*left, size))
-	}
-	if left == size {
-		size *= 2
-	}
-	if size != len(r.b) {
-		bigger := make([]byte, size)
-		copy(bigger, r.unread())
-		r.b = bigger
-	} else if r.r > 0 {
-		copy(r.b, r.unread())
-	}
-	r.r, r.w = 0, left
 }

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/midgemq/midge/internal/readbuf"
 	"github.com/midgemq/midge/link"
 	"github.com/midgemq/midge/mqtt"
 	"github.com/midgemq/midge/packet"
@@ -33,7 +34,7 @@ type Conn struct {
 	// Owned by the reader.
 	in      link.Reader
 	packets link.Packets
-	buf     readBuffer
+	buf     readbuf.Buffer
 	topics  map[string]string   // names seen, so that each is made once
 	ids     map[uint32][]uint32 // the same for a single Subscription Identifier
 	part    partial
@@ -271,8 +272,8 @@ func (c *Conn) readLoop() error {
 		if err := c.batch(); err != nil {
 			return err
 		}
-		n, err := c.nc.Read(c.buf.space())
-		c.buf.wrote(n)
+		n, err := c.nc.Read(c.buf.Space())
+		c.buf.Wrote(n)
 		if err != nil && n == 0 {
 			if errors.Is(err, io.EOF) {
 				err = fmt.Errorf("client: the server closed the connection: %w", err)
@@ -293,21 +294,21 @@ func (c *Conn) batch() error {
 		if took {
 			continue
 		}
-		t, n, need, err := c.in.Next(c.buf.unread(), &c.packets)
+		t, n, need, err := c.in.Next(c.buf.Unread(), &c.packets)
 		if err != nil {
 			return err
 		}
 		if n == 0 {
-			if len(c.buf.unread()) > 0 && c.beginPart(need) {
+			if len(c.buf.Unread()) > 0 && c.beginPart(need) {
 				continue
 			}
-			c.buf.want(need)
+			c.buf.Want(need)
 			return nil
 		}
 		if err := c.handle(t); err != nil {
 			return err
 		}
-		c.buf.took(n)
+		c.buf.Took(n)
 	}
 }
 
@@ -445,52 +446,4 @@ func (s *session) currentEra() uint32 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.era
-}
-
-// readBuffer holds bytes read and not yet taken apart.
-type readBuffer struct {
-	b    []byte
-	r, w int // unread bytes are b[r:w]
-}
-
-const (
-	readMin = 4 << 10
-	readMax = 64 << 10 // beyond that only one large packet makes it grow
-)
-
-func (r *readBuffer) space() []byte {
-	if r.b == nil {
-		r.b = make([]byte, readMin)
-	}
-	return r.b[r.w:]
-}
-
-func (r *readBuffer) unread() []byte { return r.b[r.r:r.w] }
-func (r *readBuffer) wrote(n int)    { r.w += n }
-func (r *readBuffer) took(n int)     { r.r += n }
-
-// want makes room for the rest of a packet of need bytes, in steps: a server
-// that announces much and sends little costs little.
-func (r *readBuffer) want(need int) {
-	left, size := r.w-r.r, len(r.b)
-	switch {
-	case r.w == len(r.b) && size < readMax:
-		size *= 2 // the read filled the buffer: more is waiting
-	case left == 0 && size > readMax:
-		size = readMin
-	}
-	if need > size {
-		size = min(need, max(2*left, size))
-	}
-	if left == size {
-		size = max(2*size, readMin)
-	}
-	if size != len(r.b) {
-		bigger := make([]byte, size)
-		copy(bigger, r.unread())
-		r.b = bigger
-	} else if r.r > 0 {
-		copy(r.b, r.unread())
-	}
-	r.r, r.w = 0, left
 }

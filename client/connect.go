@@ -113,7 +113,7 @@ func (c *Conn) handshake(ctx context.Context, set *settings) error {
 		switch p := &c.packets; t {
 		case packet.CONNACK:
 			err = c.connack(ctx, set, &p.Connack, connect)
-			c.buf.took(n)
+			c.buf.Took(n)
 			if fault := new(packet.Error); errors.As(err, &fault) {
 				return c.mistaken(err)
 			}
@@ -125,7 +125,7 @@ func (c *Conn) handshake(ctx context.Context, set *settings) error {
 		case packet.DISCONNECT:
 			return disconnectError(&p.Disconnect)
 		}
-		c.buf.took(n)
+		c.buf.Took(n)
 	}
 }
 
@@ -142,17 +142,17 @@ func (c *Conn) mistaken(err error) error {
 // nextGreeting reads one packet of the greeting.
 func (c *Conn) nextGreeting() (packet.Type, int, error) {
 	for {
-		if b := c.buf.unread(); c.version == mqtt.V5 && len(b) >= 4 && string(b[:4]) == "\x20\x02\x00\x01" {
+		if b := c.buf.Unread(); c.version == mqtt.V5 && len(b) >= 4 && string(b[:4]) == "\x20\x02\x00\x01" {
 			// A server that knows no 5.0 answers in its own way.
 			return 0, 0, &ConnectError{Code: mqtt.UnsupportedProtocolVersion, Return: mqtt.RefusedVersion}
 		}
-		t, n, need, err := c.in.Next(c.buf.unread(), &c.packets)
+		t, n, need, err := c.in.Next(c.buf.Unread(), &c.packets)
 		if n > 0 || err != nil {
 			return t, n, err
 		}
-		c.buf.want(need)
-		read, err := c.nc.Read(c.buf.space())
-		c.buf.wrote(read)
+		c.buf.Want(need)
+		read, err := c.nc.Read(c.buf.Space())
+		c.buf.Wrote(read)
 		if err != nil && read == 0 {
 			return 0, 0, fmt.Errorf("client: no CONNACK: %w", err)
 		}

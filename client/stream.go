@@ -1,6 +1,7 @@
 package client
 
 import (
+	"github.com/midgemq/midge/internal/readbuf"
 	"github.com/midgemq/midge/mqtt"
 	"github.com/midgemq/midge/packet"
 )
@@ -19,7 +20,7 @@ const partMax = 64 << 10
 // over in parts. Its front without payload is then made a packet of its own
 // for the link to judge, and what follows is taken by takePart.
 func (c *Conn) beginPart(need int) bool {
-	b := c.buf.unread()
+	b := c.buf.Unread()
 	if c.s.set.StreamAbove <= 0 || need <= c.s.set.StreamAbove {
 		return false
 	}
@@ -49,7 +50,7 @@ func (c *Conn) beginPart(need int) bool {
 		c.part.quiet = !deliver
 	}
 	c.s.count.received.Add(1)
-	c.buf.took(h.Size + front)
+	c.buf.Took(h.Size + front)
 	return true
 }
 
@@ -87,17 +88,17 @@ func (c *Conn) takePart() (took, wait bool) {
 	if c.part.left == 0 {
 		return false, false
 	}
-	b := c.buf.unread()
+	b := c.buf.Unread()
 	n := min(len(b), c.part.left, partMax)
-	if n < min(c.part.left, readMin/2) {
-		c.buf.want(min(c.part.left, partMax))
+	if n < min(c.part.left, readbuf.Min/2) {
+		c.buf.Want(min(c.part.left, partMax))
 		return false, true
 	}
 	m := c.part.m
 	m.Payload = append(make([]byte, 0, n), b[:n]...)
 	c.part.m.Offset += n
 	c.part.left -= n
-	c.buf.took(n)
+	c.buf.Took(n)
 	if !c.part.quiet {
 		c.push(m, true)
 	}

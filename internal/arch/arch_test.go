@@ -23,12 +23,13 @@ var arrows = map[string][]string{
 	"flow":   {"mqtt"},
 	"link":   {"mqtt", "packet", "flow", "topic"},
 
-	"internal/index": {},
-	"internal/arch":  {},
-	"transport":      {},
+	"internal/index":   {},
+	"internal/readbuf": {},
+	"internal/arch":    {},
+	"transport":        {},
 
-	"":        {"mqtt", "packet", "topic", "flow", "link", "transport", "internal/index"}, // midge itself
-	"conform": {"mqtt"},                                                                   // docs/decisions/0004
+	"":        {"mqtt", "packet", "topic", "flow", "link", "transport", "internal/index", "internal/readbuf"}, // midge itself
+	"conform": {"mqtt"},                                                                                       // docs/decisions/0004
 	"bench":   {"mqtt", "packet", "topic", "flow", "link", "transport"},
 
 	"cmd/midge": {"", "bench", "tiny", "tiny/host", "conform", "transport", "mqtt", "client", "topic"},
@@ -36,7 +37,7 @@ var arrows = map[string][]string{
 	// Rooms that are planned.
 	"tiny":      {"mqtt", "packet", "topic", "flow", "link"},
 	"tiny/host": {"tiny", "transport"},
-	"client":    {"mqtt", "packet", "topic", "flow", "link", "store", "transport"},
+	"client":    {"mqtt", "packet", "topic", "flow", "link", "store", "transport", "internal/readbuf"},
 	"store":     {"mqtt"},
 	"auth":      {"mqtt"},
 }
