@@ -94,7 +94,7 @@ func (c Clients) Run(ctx context.Context) (*Report, error) {
 	if e := r.first.Load(); e != nil {
 		rep.Notes = append(rep.Notes, (*e).Error())
 	}
-	rep.Latency = r.latency.Latency()
+	rep.Latency, rep.Timed = r.latency.Latency(), "from dial to CONNACK"
 	after, _ := c.memory()
 	if known {
 		rep.add("broker_cpu_us_per_connect", "broker CPU per client", "µs", us(after.cpu-before.cpu)/in)

@@ -30,8 +30,19 @@ func (r *loadRun) read() reading {
 		x.sent += uint64(p.sent)
 		p.mu.Unlock()
 	}
+	return x
+}
+
+// weigh is read, with what it took.
+func (r *loadRun) weigh() reading {
+	x := r.read()
 	x.usage, x.known = process(r.PID)
 	x.own, _ = process(os.Getpid())
+	if r.Dial != nil {
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		x.mallocs = m.Mallocs
+	}
 	return x
 }
 
@@ -48,26 +59,21 @@ func (r *loadRun) measure(ctx context.Context) error {
 	}
 	w.samples = nil
 	r.record.Store(true)
-	begin := r.read()
-	begin.mallocs = mallocs()
+	begin := r.weigh()
 	if r.begun != nil {
 		close(r.begun)
 	}
 	if r.Messages == 0 && r.Warmup <= 0 {
 		begin.at = r.epoch
 	}
-	whole := func(now reading) bool {
-		return r.Messages > 0 && now.received >= uint64(r.Messages)*uint64(r.deliveries())
-	}
-	duration := r.Duration
+	duration, whole := r.Duration, (func(reading) bool)(nil)
 	if r.Messages > 0 {
-		duration = 0
+		duration, whole = 0, func(now reading) bool { return now.received >= uint64(r.Messages)*uint64(r.deliveries()) }
 	}
 	if err := w.wait(ctx, "measure", duration, whole); err != nil {
 		return err
 	}
-	end := r.read()
-	end.mallocs = mallocs()
+	end := r.weigh()
 	r.report.Samples = w.samples
 	r.record.Store(false)
 	sent := uint64(0)
@@ -81,13 +87,6 @@ func (r *loadRun) measure(ctx context.Context) error {
 	}
 	r.sum(begin, end)
 	return nil
-}
-
-// mallocs is how often this process has allocated.
-func mallocs() uint64 {
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return m.Mallocs
 }
 
 // deliveries is what one message of every publisher comes to.
@@ -111,6 +110,10 @@ func (w *watch) wait(ctx context.Context, phase string, d time.Duration, over fu
 	if over != nil {
 		every = 5 * time.Millisecond // so that the end is seen when it comes
 	}
+	until := w.r.until
+	if phase != "measure" {
+		until = nil
+	}
 	tick := time.NewTicker(every)
 	defer tick.Stop()
 	start := time.Now()
@@ -122,10 +125,8 @@ func (w *watch) wait(ctx context.Context, phase string, d time.Duration, over fu
 			return context.Cause(ctx)
 		case err := <-w.r.failed:
 			return err
-		case <-w.r.until:
-			if phase == "measure" {
-				return nil
-			}
+		case <-until:
+			return nil
 		case <-tick.C:
 		}
 		now := w.r.read()
@@ -197,6 +198,6 @@ func (r *loadRun) sum(a, b reading) {
 		rep.Faults.Lost += c.lost()
 	}
 	if r.latency != nil {
-		rep.Latency = r.latency.Latency()
+		rep.Latency, rep.Timed = r.latency.Latency(), "from when each was due"
 	}
 }

@@ -78,6 +78,10 @@ func (p *peer) connect(t *Target, h hello) error {
 		return err
 	}
 	var ack packet.Connack
+	// Who knows no 5.0 says so as 3.1.1 would, without properties.
+	if p.version == mqtt.V5 && len(body) == 2 {
+		return &RefusedError{"CONNECT", mqtt.UnsupportedProtocolVersion}
+	}
 	if err := ack.Decode(p.version, body); err != nil {
 		return err
 	}

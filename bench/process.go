@@ -36,7 +36,11 @@ func process(pid int) (u usage, ok bool) {
 		v, _ := strconv.ParseInt(string(fields[n-3]), 10, 64)
 		return v
 	}
-	return usage{time.Duration(field(14)+field(15)) * tick, field(24) * int64(os.Getpagesize())}, true
+	u = usage{time.Duration(field(14)+field(15)) * tick, field(24) * int64(os.Getpagesize())}
+	if cpu, ok := processorTime(pid); ok {
+		u.cpu = cpu
+	}
+	return u, true
 }
 
 func checkPID(pid int) error {

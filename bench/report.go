@@ -18,6 +18,7 @@ type Report struct {
 	Settings []Setting
 	Figures  []Figure
 	Latency  *Latency  // nil: not measured
+	Timed    string    // what Latency is of
 	Samples  []float64 // messages delivered a second, one for every 100 ms measured
 	Faults   Faults
 	Notes    []string // what else there is to say
@@ -105,7 +106,7 @@ func (r *Report) WriteText(w io.Writer) error {
 		fmt.Fprintf(&b, "\n  over time  %s\n", line)
 	}
 	if l := r.Latency; l != nil {
-		fmt.Fprintf(&b, "\n  latency of %s, from when each was due\n", human(float64(l.Count)))
+		fmt.Fprintf(&b, "\n  latency of %s, %s\n", human(float64(l.Count)), r.Timed)
 		longest := 0.0
 		rows := []struct {
 			name string

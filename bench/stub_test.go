@@ -152,3 +152,18 @@ func TestInterrupt(t *testing.T) {
 	}
 	s.wg.Wait()
 }
+
+// A broker that knows no 5.0 says so in the way of 3.1.1.
+func TestABrokerWithoutVersion5(t *testing.T) {
+	dial := func(context.Context, int) (transport.Conn, error) {
+		a, b := transport.NewPipe(0)
+		b.Write([]byte{byte(packet.CONNACK) << 4, 2, 0, byte(mqtt.RefusedVersion)})
+		return a, nil
+	}
+	l := Load{Target: Target{Version: mqtt.V5, Dial: dial}, Clients: 1}
+	_, err := l.Run(t.Context())
+	var refused *RefusedError
+	if !errors.As(err, &refused) || refused.Code != mqtt.UnsupportedProtocolVersion {
+		t.Error(err)
+	}
+}

@@ -43,7 +43,7 @@ func main() {
 	flag.StringVar(&o.out, "out", "../../docs", "`folder` for performance.md and performance/")
 	flag.StringVar(&o.brokerCPU, "broker-cpu", "0", "`cores` of the broker, as taskset takes them")
 	flag.StringVar(&o.ownCPU, "bench-cpu", "1", "`cores` of the generator")
-	flag.IntVar(&o.nice, "nice", 0, "`niceness` of both, for a machine that has other things to do")
+	flag.IntVar(&o.nice, "nice", 0, "`niceness` of both while latency is measured, for a machine that has other things to do")
 	flag.BoolVar(&o.redraw, "redraw", false, "run nothing, write the page anew")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -85,6 +85,9 @@ func (l *lab) measure(ctx context.Context, only *regexp.Regexp, res *results) er
 	res.Time = time.Now().UTC().Truncate(time.Minute)
 	res.Machine = machine()
 	res.Seconds = l.seconds
+	if only.MatchString("latency") {
+		res.Nice = l.nice
+	}
 	if only.MatchString("start") {
 		res.Brokers = nil
 		for _, b := range l.brokers {
@@ -141,6 +144,7 @@ type results struct {
 	Time    time.Time                   `json:"time"`
 	Machine string                      `json:"machine"`
 	Seconds float64                     `json:"seconds"`
+	Nice    int                         `json:"nice"`
 	Brokers []about                     `json:"brokers"`
 	Runs    map[string][]map[string]run `json:"runs"` // by workload, round and broker
 }

@@ -79,6 +79,9 @@ Less is better in all tables. In brackets: how many times midge's figure that is
 	r.table(&b, "Broker CPU per delivered message, µs", "cpu")
 	r.table(&b, "Latency at 10,000 messages a second, p50 / p99, µs", "latency")
 	fmt.Fprint(&b, "\nA message's latency counts from when it was due, so a publisher that is held up hides nothing.\n")
+	if r.Nice != 0 {
+		fmt.Fprintf(&b, "Broker and generator ran at niceness %d for this, ahead of what else the machine did.\n", r.Nice)
+	}
 	r.table(&b, "Memory, growth of the resident set in bytes", "memory")
 	r.table(&b, "Other work, broker CPU in µs", "other")
 	r.brokers(&b)

@@ -31,13 +31,13 @@ type process struct {
 
 // pinned is a command on its core, by programs that become it: the process
 // keeps its identifier.
-func (l *lab) pinned(ctx context.Context, cpu, file string, args ...string) *exec.Cmd {
-	words := append([]string{"-n", strconv.Itoa(l.nice), "taskset", "-c", cpu, file}, args...)
+func (l *lab) pinned(ctx context.Context, nice int, cpu, file string, args ...string) *exec.Cmd {
+	words := append([]string{"-n", strconv.Itoa(nice), "taskset", "-c", cpu, file}, args...)
 	return exec.CommandContext(ctx, "nice", words...)
 }
 
 // start runs a broker on a port of its own, and waits until it listens.
-func (l *lab) start(ctx context.Context, b *broker, tls bool) (*process, error) {
+func (l *lab) start(ctx context.Context, b *broker, nice int, tls bool) (*process, error) {
 	dir, err := os.MkdirTemp(l.dir, b.name+"-")
 	if err != nil {
 		return nil, err
@@ -50,7 +50,7 @@ func (l *lab) start(ctx context.Context, b *broker, tls bool) (*process, error) 
 	if err != nil {
 		return nil, err
 	}
-	p := &process{dir: dir, url: "tcp://" + addr, cmd: l.pinned(ctx, l.brokerCPU, b.file, args...)}
+	p := &process{dir: dir, url: "tcp://" + addr, cmd: l.pinned(ctx, nice, l.brokerCPU, b.file, args...)}
 	if tls {
 		p.url = "tls://" + addr
 	}
@@ -95,7 +95,11 @@ func freePort() (string, error) {
 // run gives a broker its turn, freshly started.
 func (l *lab) run(ctx context.Context, b *broker, w workload) run {
 	r := run{Load: loadAverage()}
-	p, err := l.start(ctx, b, w.tls)
+	nice := 0
+	if w.group() == "latency" {
+		nice = l.nice
+	}
+	p, err := l.start(ctx, b, nice, w.tls)
 	if err != nil {
 		r.Error = err.Error()
 		return r
@@ -108,7 +112,7 @@ func (l *lab) run(ctx context.Context, b *broker, w workload) run {
 	}
 	ctx, cancel := context.WithTimeout(ctx, runWithin)
 	defer cancel()
-	cmd := l.pinned(ctx, l.ownCPU, l.midge, append(args, p.url)...)
+	cmd := l.pinned(ctx, nice, l.ownCPU, l.midge, append(args, p.url)...)
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	err = cmd.Run()
@@ -170,7 +174,7 @@ func (l *lab) describe(ctx context.Context, b *broker, res *results) error {
 	}
 	var starts, rss []float64
 	for range 5 {
-		p, err := l.start(ctx, b, false)
+		p, err := l.start(ctx, b, 0, false)
 		if err != nil {
 			return err
 		}

@@ -49,20 +49,28 @@ var workloads = []workload{
 	{key: "v5", title: "QoS 0, 10 pairs, MQTT 5.0", args: "pairs -V 5", figure: cpu, unit: "µs", timed: true},
 	{key: "tls", title: "QoS 0, 10 pairs, TLS", args: "pairs --insecure", figure: cpu, unit: "µs", timed: true, tls: true},
 	{key: "filters-1k", title: "10 pairs, 1,000 wildcard filters", args: "filters --clients 10 --filters 100", figure: cpu, unit: "µs", timed: true},
-	{key: "filters-100k", title: "10 pairs, 100,000 wildcard filters", args: "filters --clients 10 --filters 10000", figure: cpu, unit: "µs", timed: true,
-		skip: map[string]string{"mochi": noReply}},
+	{
+		key: "filters-100k", title: "10 pairs, 100,000 wildcard filters", args: "filters --clients 10 --filters 10000", figure: cpu, unit: "µs", timed: true,
+		skip: map[string]string{"mochi": noReply},
+	},
 
 	{key: "latency-qos0", title: "p99 at 10,000 messages/s, QoS 0", args: "pairs --rate 10000", figure: "p99_us", unit: "µs", timed: true},
 	{key: "latency-qos1", title: "p99 at 10,000 messages/s, QoS 1", args: "pairs --rate 10000 --qos 1", figure: "p99_us", unit: "µs", timed: true},
 
 	{key: "idle", title: "memory of an idle client", args: "idle --clients 10000", figure: "rss_bytes_per_client", unit: "B"},
 	{key: "idle-subscribed", title: "with one subscription", args: "idle --clients 10000 --subscribe", figure: "rss_bytes_per_client", unit: "B"},
-	{key: "filter-memory", title: "memory of a wildcard filter, 100,000", args: "filters --clients 10 --filters 10000 --messages 100", figure: "rss_bytes_per_filter", unit: "B",
-		skip: map[string]string{"mochi": noReply}},
-	{key: "retained-memory", title: "memory of a retained message, 100,000", args: "retained --messages 100000", figure: "rss_bytes_per_message", unit: "B",
-		skip: map[string]string{"nats-server": "replays none in time"}},
+	{
+		key: "filter-memory", title: "memory of a wildcard filter, 100,000", args: "filters --clients 10 --filters 10000 --messages 100", figure: "rss_bytes_per_filter", unit: "B",
+		skip: map[string]string{"mochi": noReply},
+	},
+	{
+		key: "retained-memory", title: "memory of a retained message, 100,000", args: "retained --messages 100000", figure: "rss_bytes_per_message", unit: "B",
+		skip: map[string]string{"nats-server": "replays none in time"},
+	},
 
 	{key: "connect", title: "a client that connects and leaves", args: "connect --clients 5000", figure: "broker_cpu_us_per_connect", unit: "µs"},
-	{key: "replay", title: "one of 100,000 retained messages replayed", args: "retained --messages 100000", figure: "broker_cpu_us_per_replay", unit: "µs",
-		skip: map[string]string{"nats-server": "replays none in time"}},
+	{
+		key: "replay", title: "one of 100,000 retained messages replayed", args: "retained --messages 100000", figure: "broker_cpu_us_per_replay", unit: "µs",
+		skip: map[string]string{"nats-server": "replays none in time"},
+	},
 }
