@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -60,7 +61,7 @@ func benchCmd(ctx context.Context, args []string, out, errs io.Writer) error {
 		return err
 	}
 	given := map[string]bool{}
-	fs.Visit(func(f *flagValue) { given[f.Name] = true })
+	fs.Visit(func(f *flag.Flag) { given[f.Name] = true })
 	work, err := o.workload(name, given)
 	if err != nil {
 		return usage(fs, err)

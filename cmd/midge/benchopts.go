@@ -19,8 +19,6 @@ import (
 	"github.com/midgemq/midge/transport"
 )
 
-type flagValue = flag.Flag
-
 // benchOptions are the options of midge bench.
 type benchOptions struct {
 	clients, payload, window, rate, topics, filters, messages int
@@ -59,6 +57,11 @@ func (o *benchOptions) define(fs *flag.FlagSet) {
 	fs.BoolVar(&o.embed, "embed", false, "run midge in this process, over memory, instead of ADDR")
 	fs.BoolVar(&o.json, "json", false, "print the report as JSON")
 	fs.StringVar(&o.svg, "svg", "", "draw throughput over time, or latency, into this `file`")
+	fs.VisitAll(func(f *flag.Flag) {
+		if f.DefValue == "0" {
+			f.DefValue = "" // what 0 stands for is in the text
+		}
+	})
 }
 
 // A workload runs against a target.
