@@ -61,7 +61,7 @@ func TestBenchExitCodes(t *testing.T) {
 		{"bench pairs --embed 127.0.0.1:1883", exitUsage, "unexpected"},
 		{"bench pairs 127.0.0.1:1", exitFailed, "refused"},
 		{"bench pairs --payload 1 127.0.0.1:1", exitFailed, "Payload"},
-		{"bench retained --embed --messages 50 --svg /nowhere/x", exitFailed, "nowhere"},
+		{"bench pairs --embed --messages 50 --rate 5000 --svg /nowhere/x", exitFailed, "nowhere"},
 	} {
 		code, out, errs := runFor(t, strings.Fields(c.args)...)
 		if code != c.code || !strings.Contains(out+errs, c.says) {
