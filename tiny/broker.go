@@ -36,14 +36,16 @@ type Broker struct {
 	kept     int // bytes of the slab they take
 	keeper   keeper
 
-	sequence uint32   // of retained messages and subscriptions
-	serial   uint32   // of identifiers given out
-	named    [13]byte // the last of them
-	freed    uint32   // counts events after which what is held or parked may go on
-	tried    uint32   // freed, when parked messages were last looked at
-	parked   int      // messages that wait to be taken
-	brimful  bool     // a queue has just been filled
-	online   int      // sessions connected
+	sequence uint32        // of retained messages and subscriptions
+	serial   uint32        // of identifiers given out
+	named    [13]byte      // the last of them
+	freed    uint32        // counts events after which what is held or parked may go on
+	tried    uint32        // freed, when parked messages were last looked at
+	parked   int           // messages that wait to be taken
+	brimful  bool          // a queue has just been filled
+	turn     uint8         // the session whose parked message was looked at last
+	short    time.Duration // since when QoS 1 and 2 messages find no room in the slab; 0: they do
+	online   int           // sessions connected
 
 	// The packet at hand.
 	packets link.Packets
@@ -190,6 +192,7 @@ func (b *Broker) Closed(s Slot) {
 	c.answer = 0
 	c.stage = vacant
 	b.freed++
+	b.unpark()
 }
 
 // Over reports whether the broker is done with a connection: close it and
@@ -211,6 +214,7 @@ func (b *Broker) Step(now time.Duration) (next time.Duration) {
 	for i := range b.sessions {
 		b.stepSession(&b.sessions[i])
 	}
+	b.relieve()
 	b.stepKeeper()
 	b.unpark()
 	return b.due
@@ -232,14 +236,18 @@ func (b *Broker) stepConn(i Slot) {
 		b.wake(c.since + farewell)
 		return
 	}
-	if c.held {
-		c.timer.Heard(b.now) // it is we who do not listen
-		if b.now >= c.since+2*patience {
+	if c.held || c.stuck {
+		limit := patience // with a client that takes no answers
+		if c.held {
+			limit = 2 * patience // it is we who do not listen
+			c.timer.Heard(b.now)
+		}
+		if b.now >= c.since+limit {
 			b.stats.Stalled++
 			b.end(i, mqtt.QuotaExceeded)
 			return
 		}
-		b.wake(c.since + 2*patience)
+		b.wake(c.since + limit)
 	}
 	switch c.timer.Check(b.now) {
 	case link.Late:
@@ -264,9 +272,10 @@ func (b *Broker) Shutdown() {
 }
 
 // Disconnect ends one connection with a reason code, as far as the client's
-// version can be told one. Its will is said.
+// version can be told one. Its will is said unless code is mqtt.Success.
 func (b *Broker) Disconnect(s Slot, code mqtt.ReasonCode) {
 	if st := b.conns[s].stage; st == greeting || st == open {
 		b.end(s, code)
+		b.unpark()
 	}
 }

@@ -25,12 +25,13 @@ type conn struct {
 	out   link.Writer
 	timer link.Timer
 
-	since   time.Duration // leaving since, or held since
+	since   time.Duration // leaving since; held or stuck since
 	heldAt  uint32        // freed, when held was set
 	stage   stage
 	session uint8           // index + 1; 0: none yet
 	code    mqtt.ReasonCode // the last word
 	held    bool            // a packet waits for room
+	stuck   bool            // answers wait that the client does not take
 	connack bool            // CONNACK is due
 	present bool            // what it says
 	given   bool            // it carries the identifier the server chose
@@ -58,8 +59,8 @@ func (c *conn) reply(t packet.Type, id mqtt.PacketID, code mqtt.ReasonCode) {
 }
 
 // Buffer returns the free part of a connection's receive buffer, to be read
-// into. It is empty when the broker has to get rid of something first, and nil
-// if Limits want no buffers.
+// into. It is empty when the broker has to get rid of something first, and
+// always if Limits want no buffers.
 func (b *Broker) Buffer(s Slot) []byte {
 	all := b.buffer(s)
 	return all[b.conns[s].filled:]
@@ -100,6 +101,7 @@ func (b *Broker) Receive(s Slot, p []byte) (n int) {
 		t, size, _, err := c.in.Next(p[n:], &b.packets)
 		if err != nil {
 			b.fault(s, err)
+			b.unpark()
 			return len(p)
 		}
 		if size == 0 {
@@ -117,6 +119,10 @@ func (b *Broker) Receive(s Slot, p []byte) (n int) {
 		c.held = false
 		c.timer.Heard(b.now)
 		n += size
+		if (c.n == maxReplies || c.answer != 0) && !c.stuck {
+			c.stuck, c.since = true, b.now
+			b.wake(b.now + patience)
+		}
 		if b.brimful { // the owner can empty it before more comes
 			b.brimful = false
 			break
@@ -126,12 +132,12 @@ func (b *Broker) Receive(s Slot, p []byte) (n int) {
 	return n
 }
 
-// Held reports whether the bytes Receive left lie there for lack of room, not
-// because they are no whole packet yet: nothing more should be read from the
-// client, and they should be offered again when something has been sent.
+// Held reports whether the bytes Receive left lie there for lack of room, and
+// there is still none: nothing more should be read from the client until it is
+// false. Then they are to be offered again.
 func (b *Broker) Held(s Slot) bool {
 	c := &b.conns[s]
-	return c.stage == open && (c.held || c.n == maxReplies || c.answer != 0)
+	return c.stage == open && (c.held && c.heldAt == b.freed || c.n == maxReplies || c.answer != 0)
 }
 
 // fault ends a connection whose peer broke a rule [MQTT-4.13.1-1, 5.0]
@@ -189,6 +195,7 @@ func (b *Broker) of(c *conn) *session { return &b.sessions[c.session-1] }
 // acked takes PUBACK, PUBREC and PUBCOMP.
 func (b *Broker) acked(c *conn, a *packet.Ack) {
 	s := b.of(c)
+	s.since = b.now
 	switch a.Type {
 	case packet.PUBACK:
 		r, _ := s.out.Puback(a.ID)

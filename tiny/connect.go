@@ -127,35 +127,37 @@ func (b *Broker) admit(at Slot, c *conn, p *packet.Connect, expiry uint32) mqtt.
 	if b.online == b.limits.Clients {
 		return mqtt.QuotaExceeded
 	}
-	if s != nil && p.CleanStart {
-		b.drop(s) // [MQTT-3.1.2-4, 5.0] [MQTT-3.1.2-6, 3.1.1]
-		s = nil
-	}
-	c.present = s != nil
-	if s == nil {
-		s = b.vacate()
+	// What may find no room comes before what is lost by it.
+	c.present = s != nil && !p.CleanStart
+	var name, will handle
+	if !c.present {
 		var o []byte
-		if s.id, o = b.slab.alloc(len(p.ClientID)); s.id == 0 {
+		if name, o = b.slab.alloc(len(p.ClientID)); name == 0 {
 			return mqtt.QuotaExceeded
 		}
 		copy(o, p.ClientID)
 	}
-	b.slab.drop(s.will) // [MQTT-3.1.3-9, 5.0] back in time
-	s.will = 0
-	if p.HasWill {
-		w := &p.Will
+	if w := &p.Will; p.HasWill {
 		m := packet.Publish{Topic: w.Topic, Payload: w.Payload, QoS: w.QoS, Retain: w.Retain, Properties: w.Properties}
-		s.will = b.store(&m, s.at, 0, 0)
-		if s.will == 0 {
-			if !c.present {
-				b.drop(s)
-			}
+		if will = b.store(&m, noSession, 0, 0); will == 0 {
+			b.slab.drop(name)
 			return mqtt.QuotaExceeded
 		}
-		s.willDelay = w.Properties.WillDelayInterval
+	}
+	if !c.present {
+		if s != nil {
+			b.drop(s) // [MQTT-3.1.2-4, 5.0] [MQTT-3.1.2-6, 3.1.1]
+		}
+		s = b.vacate()
+		s.id = name
+	}
+	b.slab.drop(s.will) // [MQTT-3.1.3-9, 5.0] back in time
+	if s.will = will; will != 0 {
+		b.slab.bytes(will)[originAt] = s.at
+		s.willDelay = p.Will.Properties.WillDelayInterval
 	}
 	s.expiry = expiry
-	s.conn, s.full = uint8(at)+1, 0
+	s.conn, s.full, s.since = uint8(at)+1, 0, b.now
 	c.session = s.at + 1
 	b.online++
 	return mqtt.Success

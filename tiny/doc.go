@@ -18,7 +18,7 @@
 // after. On a 64-bit machine the default plan (8 clients, 32 filters, packets of
 // 512 bytes, 4 messages waiting each, 2 KB retained, wills) comes to
 //
-//	broker and packet at hand      1 x  1976 =    1976
+//	broker and packet at hand      1 x  1992 =    1992
 //	connections                    9 x   168 =    1512
 //	receive buffers                9 x   512 =    4608
 //	sessions                       8 x   168 =    1344
@@ -30,7 +30,7 @@
 //	retained messages, index      16 x    16 =     256
 //	handles                      169 x     2 =     338
 //	slab                           1 x  4096 =    4096
-//	allocator's rounding           1 x   430 =     430
+//	allocator's rounding           1 x   414 =     414
 //	total                                        16112
 //
 // bytes; on a 32-bit chip that reads in place it is 10 KB. There is one
@@ -46,10 +46,14 @@
 //   - A QoS 1 or 2 message waits, unacknowledged, until everybody who is to have
 //     it has room. If one of them is away, a 5.0 publisher is told 0x97 (Quota
 //     Exceeded) at once, for nobody waits for what may never come; so it is when
-//     the slab itself is full. Its client is read on, unless the slab is full.
+//     the slab is full and none of its messages waits already. Its client is read
+//     on as long as the slab has room.
 //   - A subscriber that takes nothing for 30 s while others wait for it is
 //     disconnected. If it is not even there, its session ends: it will see from
-//     Session Present 0 that it missed something.
+//     Session Present 0 that it missed something. When it is the slab that has had
+//     no room for 30 s, the session away longest with messages waiting ends, or
+//     the client that has acknowledged nothing for longest is disconnected.
+//   - A client that takes no answers for 30 s is disconnected.
 //   - Retained messages push out the one used longest ago. Filters, wills and
 //     clients beyond what fits are refused with 0x97, or what older versions have.
 //

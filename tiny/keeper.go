@@ -49,7 +49,8 @@ type keeper struct {
 	sector, at int    // where the next record goes
 	sequence   uint32 // of the sector
 	since      time.Duration
-	dirty      int // retained messages flash does not know
+	dirty      int  // retained messages flash does not know
+	outdated   bool // flash holds some there are none of any more
 
 	// What is being written.
 	buf    [64]byte
@@ -105,6 +106,10 @@ func (b *Broker) replayLog(f Flash, sector, size int) int {
 		if n < fixedPart || end > size {
 			return size
 		}
+		if n > b.limits.MaxPacket { // written under other limits
+			at = end
+			continue
+		}
 		h, o := b.slab.alloc(n)
 		if h == 0 {
 			return size
@@ -149,9 +154,24 @@ func (b *Broker) changed(r *retained) {
 	if b.flash == nil || r.dirty {
 		return
 	}
+	b.schedule()
 	r.dirty = true
-	if b.keeper.dirty++; b.keeper.dirty == 1 {
-		b.keeper.since = b.now
+	b.keeper.dirty++
+}
+
+// outdated notes that flash holds a message whose place was needed for another:
+// the next time all that is left is written anew.
+func (b *Broker) outdated() {
+	if b.flash != nil {
+		b.schedule()
+		b.keeper.outdated = true
+	}
+}
+
+// schedule sees to it that flash is written, KeepDelay from the first change.
+func (b *Broker) schedule() {
+	if k := &b.keeper; k.dirty == 0 && !k.outdated {
+		k.since = b.now
 	}
 	b.wake(b.keeper.since + b.keepDelay())
 }
@@ -159,11 +179,11 @@ func (b *Broker) changed(r *retained) {
 func (b *Broker) keepDelay() time.Duration { return time.Duration(b.limits.KeepDelay) * time.Second }
 
 func (b *Broker) stepKeeper() {
-	if k := &b.keeper; k.dirty > 0 {
+	if k := &b.keeper; k.dirty > 0 || k.outdated {
 		if b.now >= k.since+b.keepDelay() {
 			b.keep()
 		}
-		if k.dirty > 0 {
+		if k.dirty > 0 || k.outdated {
 			b.wake(k.since + b.keepDelay())
 		}
 	}
@@ -174,7 +194,7 @@ func (b *Broker) Keep() { b.keep() }
 
 func (b *Broker) keep() {
 	k := &b.keeper
-	if b.flash == nil || k.dirty == 0 {
+	if b.flash == nil || k.dirty == 0 && !k.outdated {
 		return
 	}
 	k.since = b.now
@@ -185,7 +205,7 @@ func (b *Broker) keep() {
 			need += b.recordSize(r)
 		}
 	}
-	if k.at+need > size {
+	if k.outdated || k.at+need > size {
 		b.rotate()
 		return
 	}
@@ -225,6 +245,7 @@ func (b *Broker) rotate() {
 		k.sector, k.at = old.sector, size
 		return
 	}
+	k.outdated = false
 	for i := range b.retained {
 		b.known(&b.retained[i])
 	}

@@ -19,8 +19,8 @@ type Limits struct {
 	Queue         int // [1, 1024] messages that wait for one session; default 4
 	Inflight      int // [1, 1024] QoS 1 and 2 messages sent to one session and not acknowledged; default 4
 	Retained      int // [1, 1024] retained messages; negative: off; default 16
-	RetainedBytes int // [64, Slab] bytes of the slab they may take; default 2048
-	Slab          int // [1024, 262144] bytes for messages, wills, filters and identifiers together; default 4096
+	RetainedBytes int // [64, Slab/2] bytes of the slab they may take; default 2048, or Slab/2
+	Slab          int // [RetainedBytes + 2*MaxPacket, 262144], at least 1024, bytes for messages, wills, filters and identifiers together; default 4096
 	MaxQoS        int // [1, 2] highest QoS taken and granted; negative: 0; default 2
 	// ReceiveMaximum [1, 1024] is how many QoS 1 and 2 messages a client may
 	// have unacknowledged; default 20. 5.0 clients are told; older ones, which
@@ -53,7 +53,7 @@ func (l Limits) Filled() Limits { return l.withDefaults() }
 
 // withDefaults fills in zero fields.
 func (l Limits) withDefaults() Limits {
-	d := defaultLimits
+	d, given := defaultLimits, l.RetainedBytes
 	for _, f := range []struct{ field, value *int }{
 		{&l.Clients, &d.Clients},
 		{&l.Filters, &d.Filters},
@@ -73,6 +73,9 @@ func (l Limits) withDefaults() Limits {
 	}
 	if l.Sessions == 0 {
 		l.Sessions = l.Clients
+	}
+	if given == 0 {
+		l.RetainedBytes = min(l.RetainedBytes, l.Slab/2)
 	}
 	if l.ReceiveBuffer == 0 {
 		l.ReceiveBuffer = l.MaxPacket
@@ -97,8 +100,8 @@ func (l Limits) check() error {
 		{"Inflight", l.Inflight, 1, 1024, false},
 		{"ReceiveMaximum", l.ReceiveMaximum, 1, 1024, false},
 		{"Retained", l.Retained, 1, 1024, true},
-		{"Slab", l.Slab, 1024, maxSlab, false},
-		{"RetainedBytes", l.RetainedBytes, 64, l.Slab, l.Retained < 0},
+		{"RetainedBytes", l.RetainedBytes, 64, l.Slab / 2, false},
+		{"Slab", l.Slab, max(1024, 2*l.MaxPacket+orNone(l.RetainedBytes)*min(1, orNone(l.Retained))), maxSlab, false},
 		{"MaxQoS", l.MaxQoS, 1, 2, true},
 		{"KeepDelay", l.KeepDelay, 1, 86400, false},
 	} {

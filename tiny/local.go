@@ -13,12 +13,16 @@ var (
 	// been delivered.
 	ErrFull = errors.New("tiny: no room now")
 
+	// ErrMessage says that a message has no such QoS, or is larger than
+	// Limits.MaxPacket.
+	ErrMessage = errors.New("tiny: no valid QoS, or larger than MaxPacket")
+
 	// ErrBusy says that a hook called the broker.
 	ErrBusy = errors.New("tiny: called from a hook")
 )
 
 // Publish publishes a message of the program's own. m is not kept. It returns
-// a *topic.Error for a topic that is none, ErrFull when a QoS 1 or 2 message
+// a *topic.Error for a topic that is none, ErrMessage, ErrFull when a QoS 1 or 2 message
 // has no room with somebody who should get it (nobody has got it then), or when
 // a retained one has none at all, and ErrBusy in a hook.
 func (b *Broker) Publish(m *Message) error {
@@ -28,6 +32,10 @@ func (b *Broker) Publish(m *Message) error {
 	if err := topic.CheckName(m.Topic); err != nil {
 		return err
 	}
+	p := packet.Publish{Topic: m.Topic, Payload: m.Payload, QoS: m.QoS, Retain: m.Retain, ID: 1}
+	if !m.QoS.Valid() || p.Size(mqtt.V5) > b.limits.MaxPacket {
+		return ErrMessage
+	}
 	matched := b.match(m.Topic, noSession)
 	if m.QoS > mqtt.AtMostOnce && !b.roomForOwn(m.QoS) {
 		return ErrFull
@@ -35,7 +43,6 @@ func (b *Broker) Publish(m *Message) error {
 	if !matched && !m.Retain {
 		return nil
 	}
-	p := packet.Publish{Topic: m.Topic, Payload: m.Payload, QoS: m.QoS, Retain: m.Retain}
 	h := b.store(&p, noSession, b.now, 0)
 	if h == 0 {
 		if m.QoS == mqtt.AtMostOnce && !m.Retain {
@@ -57,7 +64,9 @@ func (b *Broker) roomForOwn(q mqtt.QoS) bool {
 			continue
 		}
 		if s := &b.sessions[i]; !b.room(s) {
-			b.refuseFull(s)
+			if s.conn != 0 {
+				b.refuseFull(s)
+			}
 			return false
 		}
 	}
@@ -99,6 +108,7 @@ func (b *Broker) Unsubscribe(filter string) error {
 	}
 	if i := findSub(b, b.program(), filter); i >= 0 {
 		b.removeSub(i)
+		b.unpark()
 	}
 	return nil
 }

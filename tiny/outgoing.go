@@ -47,6 +47,7 @@ func (b *Broker) Outgoing(at Slot, dst []byte) int {
 		r := c.replies[c.first]
 		c.first = (c.first + 1) % maxReplies
 		c.n--
+		c.stuck = false
 		b.freed++
 		if r.t == packet.PINGRESP {
 			dst = c.out.Pingresp(dst)
@@ -67,6 +68,7 @@ func (b *Broker) Outgoing(at Slot, dst []byte) int {
 			dst = c.out.Refuse(dst, c.code, "")
 			c.stage = over
 		}
+		b.unpark()
 		return len(dst)
 	}
 	if c.n == 0 && c.answer == 0 {
@@ -109,7 +111,7 @@ func (b *Broker) sayAnswer(c *conn, dst []byte) []byte {
 	b.packets.Suback = packet.Suback{Type: packet.Type(o[0]), ID: mqtt.PacketID(get16(o[1:])), Codes: o[answerCodes:]}
 	dst = c.out.Suback(dst, &b.packets.Suback)
 	b.slab.drop(c.answer)
-	c.answer = 0
+	c.answer, c.stuck = 0, false
 	b.freed++
 	return dst
 }
@@ -154,8 +156,7 @@ func (b *Broker) sayMessages(c *conn, s *session, dst []byte) []byte {
 			return dst
 		}
 		dst = next
-		b.sequence++
-		m.used = b.sequence
+		m.used = b.tick()
 		sub.cursor++
 	}
 	return dst

@@ -42,17 +42,20 @@ func (b *Broker) unpark() {
 		return
 	}
 	b.tried = b.freed
-	for i := range b.sessions {
-		s := &b.sessions[i]
-		for s.npark > 0 && b.unparkOne(s) {
+	for misses := 0; misses < len(b.sessions); misses++ {
+		// In turn, from behind the last one served, so that nobody is passed by.
+		if b.turn++; int(b.turn) >= len(b.sessions) {
+			b.turn = 0
+		}
+		if s := &b.sessions[b.turn]; s.npark > 0 && b.unparkOne(s) {
+			misses = -1
 		}
 	}
 }
 
 // unparkOne takes the message at the head of a line, if it can be.
 func (b *Broker) unparkOne(s *session) bool {
-	at := Slot(s.conn - 1)
-	c := &b.conns[at]
+	c := &b.conns[s.conn-1]
 	if c.n == maxReplies {
 		return false
 	}
@@ -74,8 +77,7 @@ func (b *Broker) unparkOne(s *session) bool {
 		b.acknowledge(c)
 		return true
 	}
-	b.message = Message{Topic: v.topic, Payload: v.payload, QoS: v.qos, Retain: v.retain}
-	b.accept(at, c, h, id, code)
+	b.accept(c, h, v.qos, v.retain, id, code)
 	return true
 }
 

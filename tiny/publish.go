@@ -21,7 +21,11 @@ func (b *Broker) publish(at Slot, c *conn, p *packet.Publish) bool {
 		return true
 	}
 	code := forbidden(p)
-	if code == mqtt.Success {
+	if code == mqtt.Success && b.hooks.Publish != nil {
+		b.message = Message{Topic: p.Topic, Payload: p.Payload, QoS: p.QoS, Retain: p.Retain}
+		code = b.ask(at)
+	}
+	if !code.Failed() {
 		code = b.verdict(c, p.Topic, s.at, p.QoS)
 	}
 	var h handle
@@ -32,19 +36,24 @@ func (b *Broker) publish(at Slot, c *conn, p *packet.Publish) bool {
 			after = parkedPart
 		}
 		if h = b.store(p, s.at, b.now, after); h == 0 {
+			b.runShort()
 			if parks || c.in.Version() != mqtt.V5 {
 				return false
 			}
 			code = mqtt.QuotaExceeded
+		} else {
+			b.short = 0
 		}
 	}
 	b.stats.Received++
+	if p.Retain && h != 0 && !code.Failed() {
+		b.retain(h) // at once, even if it is parked: it is newer than what was
+	}
 	if parks {
 		b.park(s, h, p.ID, code)
-		return true
+	} else {
+		b.accept(c, h, p.QoS, p.Retain, p.ID, code)
 	}
-	b.message = Message{Topic: p.Topic, Payload: p.Payload, QoS: p.QoS, Retain: p.Retain}
-	b.accept(at, c, h, p.ID, code)
 	return true
 }
 
@@ -67,30 +76,22 @@ func (b *Broker) verdict(c *conn, topic []byte, from uint8, q mqtt.QoS) mqtt.Rea
 		if b.room(s) {
 			continue
 		}
-		b.refuseFull(s)
 		if s.conn == 0 && c.in.Version() == mqtt.V5 {
 			return mqtt.QuotaExceeded
 		}
+		b.refuseFull(s)
 		code = wait
 	}
 	return code
 }
 
-// accept retains, routes and acknowledges the message at hand, for which there
-// is room; h is what is stored of it, if it has to be.
-func (b *Broker) accept(at Slot, c *conn, h handle, id mqtt.PacketID, code mqtt.ReasonCode) {
-	s, m := b.of(c), &b.message
-	s.in.Publish(m.QoS, id)
-	if !code.Failed() && b.hooks.Publish != nil {
-		if refused := b.ask(at); refused.Failed() {
-			code = refused
-		}
-	}
+// accept routes and acknowledges a message that match has just found room for;
+// h is what is stored of it, if it has to be.
+func (b *Broker) accept(c *conn, h handle, q mqtt.QoS, retain bool, id mqtt.PacketID, code mqtt.ReasonCode) {
+	s := b.of(c)
+	s.in.Publish(q, id)
 	if h != 0 && !code.Failed() {
-		if m.Retain {
-			b.retain(h)
-		}
-		b.route(h, m.QoS, m.Retain)
+		b.route(h, q, retain)
 		h = 0
 	}
 	b.slab.drop(h)
@@ -220,7 +221,9 @@ func (b *Broker) route(h handle, q mqtt.QoS, retain bool) {
 			continue // QoS 0 is for those who are there
 		}
 		if s.queued >= full { // at QoS 1 and 2 only a will comes this far
-			b.refuseFull(s)
+			if s.conn != 0 {
+				b.refuseFull(s)
+			}
 			b.stats.Dropped++
 			continue
 		}

@@ -51,12 +51,55 @@ func (b *Broker) retain(h handle) {
 	}
 	b.slab.hold(h)
 	b.kept += size
-	b.sequence++
-	*r = retained{since: b.sequence, used: b.sequence, msg: h, mark: fingerprint(v.topic), dirty: dirty}
+	now := b.tick()
+	*r = retained{since: now, used: now, msg: h, mark: fingerprint(v.topic), dirty: dirty}
 	if !same {
 		b.changed(r)
 	}
 }
+
+// tick counts one event. Long before the count runs over, those that still
+// matter are numbered anew, in their order.
+func (b *Broker) tick() uint32 {
+	if b.sequence++; b.sequence > maxSequence {
+		b.renumber()
+	}
+	return b.sequence
+}
+
+func (b *Broker) renumber() {
+	for i := range b.subs[:b.nsubs] {
+		sub, n := &b.subs[i], uint32(0)
+		for j := range b.retained {
+			if r := &b.retained[j]; r.msg != 0 && r.since <= sub.since {
+				n++
+			}
+		}
+		sub.since = n
+	}
+	b.rank(func(r *retained) *uint32 { return &r.since })
+	b.rank(func(r *retained) *uint32 { return &r.used })
+	b.sequence = uint32(len(b.retained)) + 1
+}
+
+// rank replaces a number of the retained messages by its place among them, from
+// 1; a place is never larger than the number it replaces.
+func (b *Broker) rank(of func(*retained) *uint32) {
+	for place, done := uint32(1), uint32(0); ; place++ {
+		var next *uint32
+		for i := range b.retained {
+			if r := &b.retained[i]; r.msg != 0 && *of(r) > done && (next == nil || *of(r) < *next) {
+				next = of(r)
+			}
+		}
+		if next == nil {
+			return
+		}
+		done, *next = *next, place
+	}
+}
+
+const maxSequence = 1 << 31
 
 func (b *Broker) findRetained(name []byte) *retained {
 	mark := fingerprint(name)
@@ -98,10 +141,9 @@ func (b *Broker) evict(spared *retained) {
 	}
 	if !oldest.gone {
 		b.stats.Evicted++
-		b.unretain(oldest)
 	}
-	b.keep() // a message that is gone stays until flash knows
 	b.release(oldest)
+	b.outdated()
 }
 
 // unretain deletes a retained message.
@@ -139,7 +181,7 @@ func (b *Broker) nextOwed(s *session) (*subscription, *retained) {
 		}
 		for ; int(sub.cursor) < len(b.retained); sub.cursor++ {
 			r := &b.retained[sub.cursor]
-			if r.msg == 0 || r.gone || int32(r.since-sub.since) > 0 {
+			if r.msg == 0 || r.gone || r.since > sub.since {
 				continue
 			}
 			v := b.view(r.msg)

@@ -12,7 +12,7 @@ type session struct {
 	out flow.Outbound[ref]
 	in  flow.Inbound
 
-	gone   time.Duration // away since
+	since  time.Duration // away since; while connected, when it last acknowledged something
 	full   time.Duration // a message has found no room since; 0: none has
 	willAt time.Duration // when the will of an absent client is due
 
@@ -78,7 +78,7 @@ func (b *Broker) vacate() *session {
 		switch {
 		case s.id == 0:
 			return s
-		case s.conn == 0 && (longest == nil || s.gone < longest.gone):
+		case s.conn == 0 && (longest == nil || s.since < longest.since):
 			longest = s
 		}
 	}
@@ -92,7 +92,7 @@ func (b *Broker) vacate() *session {
 // detach ends a session's connection. Its will is said now, later or never
 // [MQTT-3.1.2-8] [MQTT-3.1.2-10] [MQTT-3.14.4-3].
 func (b *Broker) detach(s *session, code mqtt.ReasonCode) {
-	s.conn, s.gone, s.full = 0, b.now, 0
+	s.conn, s.since, s.full = 0, b.now, 0
 	b.online--
 	b.freed++
 	b.dropParked(s)
@@ -252,10 +252,45 @@ func (b *Broker) stepSession(s *session) {
 	if s.expiry == mqtt.NeverExpires {
 		return
 	}
-	if end := s.gone + time.Duration(s.expiry)*time.Second; b.now < end {
+	if end := s.since + time.Duration(s.expiry)*time.Second; b.now < end {
 		b.wake(end)
 	} else {
 		b.drop(s)
+	}
+}
+
+// runShort notes that a QoS 1 or 2 message found no room in the slab.
+func (b *Broker) runShort() {
+	if b.short == 0 {
+		b.short = max(b.now, 1)
+		b.wake(b.now + patience)
+	}
+}
+
+// relieve makes room in a slab that has had none for too long: who is away
+// longest and has messages waiting loses its session; if nobody is, a client
+// that has acknowledged nothing for as long is disconnected.
+func (b *Broker) relieve() {
+	if b.short == 0 {
+		return
+	}
+	if b.now < b.short+patience {
+		b.wake(b.short + patience)
+		return
+	}
+	b.short = 0
+	var worst *session
+	for i := range b.sessions {
+		s := &b.sessions[i]
+		if s.id == 0 || s.queued == 0 && s.out.Len() == 0 || s.conn != 0 && b.now < s.since+patience {
+			continue
+		}
+		if worst == nil || worst.conn != 0 && s.conn == 0 || (worst.conn == 0) == (s.conn == 0) && s.since < worst.since {
+			worst = s
+		}
+	}
+	if worst != nil {
+		b.unstick(worst)
 	}
 }
 

@@ -1,6 +1,6 @@
 // Package host runs a fixed-memory broker on an operating system: on a router,
 // or to try what a microcontroller will do. The broker's memory stays what its
-// Limits say; a connection costs two goroutines and two buffers besides.
+// Limits say; a connection costs two goroutines and three buffers besides.
 package host
 
 import (
@@ -74,23 +74,27 @@ func (h *Host) settleLocked() {
 			h.timer.Reset(h.armed - now)
 		}
 	}
-	for _, p := range h.peers {
-		if p != nil && h.b.Pending(p.slot) {
-			h.fetchLocked(p)
+	for fetched := true; fetched; { // what one takes may make room for another
+		fetched = false
+		for _, p := range h.peers {
+			if p != nil && h.b.Pending(p.slot) && h.fetchLocked(p) {
+				fetched = true
+			}
 		}
 	}
 	h.moved.Broadcast()
 }
 
 // fetchLocked takes what the broker has for a peer, as far as its buffer has
-// room.
-func (h *Host) fetchLocked(p *peer) {
+// room, and reports whether that was anything.
+func (h *Host) fetchLocked(p *peer) (fetched bool) {
 	for {
 		n := h.b.Outgoing(p.slot, p.out[len(p.out):cap(p.out)])
 		if n == 0 {
 			break
 		}
 		p.out = p.out[:len(p.out)+n]
+		fetched = true
 	}
 	if p.over = h.b.Over(p.slot); p.over {
 		h.freeLocked(p)
@@ -101,6 +105,7 @@ func (h *Host) fetchLocked(p *peer) {
 		default:
 		}
 	}
+	return fetched
 }
 
 // Serve accepts connections until ln fails, or ctx ends: then every client is
@@ -122,12 +127,12 @@ func (h *Host) Serve(ctx context.Context, ln transport.Listener) error {
 }
 
 func (h *Host) shutdown() {
-	h.Do(func(b *tiny.Broker) { b.Shutdown() })
+	h.Do(func(b *tiny.Broker) {
+		h.ended = true // whoever comes now is too late
+		h.timer.Stop()
+		b.Shutdown()
+	})
 	h.work.Wait()
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.ended = true
-	h.timer.Stop()
 }
 
 // serve is the life of one connection.
@@ -142,6 +147,9 @@ func (h *Host) serve(ctx context.Context, nc transport.Conn) {
 	p := &peer{nc: nc, wake: make(chan struct{}, 1), out: h.buffer()}
 	ok := false
 	h.Do(func(b *tiny.Broker) {
+		if h.ended {
+			return
+		}
 		if p.slot, ok = b.Accept(); ok {
 			h.peers[p.slot] = p
 		}
@@ -201,7 +209,8 @@ func (h *Host) receive(p *peer, buf []byte, filled int) int {
 		case n > 0: // there may be more, now that the queues have been emptied
 		case p.gone || !h.b.Held(p.slot):
 			return filled
-		default:
+		}
+		for n == 0 && !p.gone && h.b.Held(p.slot) {
 			h.moved.Wait()
 		}
 	}
@@ -213,6 +222,7 @@ func (h *Host) write(p *peer) {
 	for range p.wake {
 		var over bool
 		out, over = h.swap(p, out)
+		h.Do(func(*tiny.Broker) {}) // there is room in the other buffer now
 		if len(out) > 0 {
 			p.nc.SetWriteDeadline(time.Now().Add(writeTimeout))
 			if _, err := p.nc.Write(out); err != nil {
@@ -224,7 +234,6 @@ func (h *Host) write(p *peer) {
 			hangUp(p.nc)
 			return
 		}
-		h.Do(func(*tiny.Broker) {}) // there is room in the other buffer now
 	}
 }
 
