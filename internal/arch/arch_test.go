@@ -32,13 +32,17 @@ var arrows = map[string][]string{
 	"conform": {"mqtt"},                                                                                       // docs/decisions/0004
 	"bench":   {"mqtt", "packet", "topic", "flow", "link", "transport"},
 
-	"cmd/midge": {"", "bench", "tiny", "tiny/host", "conform", "transport", "mqtt", "client", "topic"},
+	"cmd/midge": {"", "bench", "tiny", "tiny/host", "conform", "transport", "mqtt", "client", "topic", "store", "store/disk"},
+
+	"store":           {"mqtt"},
+	"store/memory":    {"mqtt", "store"},
+	"store/disk":      {"mqtt", "store"},
+	"store/storetest": {"mqtt", "store", "store/memory"},
 
 	// Rooms that are planned.
 	"tiny":      {"mqtt", "packet", "topic", "flow", "link"},
 	"tiny/host": {"tiny", "transport"},
 	"client":    {"mqtt", "packet", "topic", "flow", "link", "store", "transport", "internal/readbuf"},
-	"store":     {"mqtt"},
 	"auth":      {"mqtt"},
 }
 

@@ -1,0 +1,257 @@
+package disk
+
+import (
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/midgemq/midge/store"
+	"github.com/midgemq/midge/store/memory"
+	"github.com/midgemq/midge/store/storetest"
+)
+
+var cuts = flag.Int("cuts", 400, "how many power cuts TestPowerCut makes")
+
+// After a power cut the store is what some prefix of the changes made, and
+// all that was said to be durable is in it.
+func TestPowerCut(t *testing.T) {
+	for n := range *cuts {
+		synctest.Test(t, func(t *testing.T) { powerCut(t, uint64(n)) })
+		if t.Failed() {
+			t.Fatalf("seed %d", n)
+		}
+	}
+}
+
+// powerCut cuts the power three times in the life of one disk.
+func powerCut(t *testing.T, seed uint64) {
+	rng := rand.New(rand.NewPCG(seed, 3))
+	disk, script := newFaultDisk(seed), storetest.NewScript(seed, 1+rng.IntN(2000))
+	opt := quiet(Options{SegmentSize: int64(4096 << rng.IntN(3)), Retry: time.Millisecond})
+	var past []*store.Op // of earlier lives, as far as they came through
+	for range 3 {
+		disk.budget = rng.IntN(120)
+		var now []*store.Op
+		var safe counter
+		opened := false
+		st, err := open(disk, "fault", opt)
+		if err == nil {
+			opened = true
+			if st.found.Damaged() {
+				t.Fatalf("damaged by a power cut: %+v", st.found)
+			}
+			for range 200 {
+				op := script.Next()
+				now = append(now, op)
+				pos, k := st.Append(op), len(now)
+				st.After(pos, func() { safe.reach(k) })
+				if rng.IntN(4) == 0 {
+					synctest.Wait()
+				}
+				if disk.isDown() {
+					break
+				}
+			}
+			synctest.Wait()
+		}
+		next := disk.powerCut()
+		if opened {
+			st.Close()
+		}
+		disk = next
+		past = append(past, prefix(t, disk, opt, past, now, safe.n, script)...)
+	}
+}
+
+// A counter goes up, whoever says so.
+type counter struct {
+	mu sync.Mutex
+	n  int
+}
+
+func (c *counter) reach(n int) {
+	c.mu.Lock()
+	c.n = max(c.n, n)
+	c.mu.Unlock()
+}
+
+func (d *faultDisk) isDown() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.down
+}
+
+// prefix returns how much of now came through: at least safe changes.
+func prefix(t *testing.T, disk *faultDisk, opt Options, past, now []*store.Op, safe int, script *storetest.Script) []*store.Op {
+	opt.ReadOnly = true
+	st, err := open(disk, "fault", opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer st.Close()
+	got := storetest.Dump(t, st)
+	var closest []string
+	for k := len(now); k >= safe; k-- {
+		model := memory.New()
+		for _, op := range past {
+			model.Append(op)
+			if op.Kind == 0 {
+				model.Close()
+			}
+		}
+		for _, op := range now[:k] {
+			model.Append(op)
+		}
+		model.Close()
+		want := storetest.Dump(t, model)
+		if got == want {
+			script.Restart(st)
+			return append(now[:k:k], &store.Op{}) // its kind is none: the life ends here
+		}
+		if diff := storetest.Diff(got, want); closest == nil || len(diff) < len(closest) {
+			closest = diff
+		}
+	}
+	t.Fatalf("%d changes were durable of %d; found %+v, which is no prefix; the closest differs in\n%s",
+		safe, len(now), st.found, strings.Join(closest, "\n"))
+	return nil
+}
+
+// What is damaged after it was durable is named, the rest is there, and the
+// damaged files are kept.
+func TestDamage(t *testing.T) {
+	for seed := range uint64(40) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			rng := rand.New(rand.NewPCG(seed, 4))
+			disk := newFaultDisk(seed)
+			opt := quiet(Options{SegmentSize: 8192})
+			st, err := open(disk, "damage", opt)
+			if err != nil {
+				t.Fatal(err)
+			}
+			const n = 100
+			st.Append(&store.Op{Kind: store.PutSession, Put: &store.Session{ID: 1, Client: "c", Expiry: 1}})
+			for i := range n {
+				id := store.MessageID(i + 1)
+				body := &store.Message{Topic: []byte("t"), Payload: []byte(strings.Repeat(fmt.Sprint(i, ","), 100))}
+				st.Append(&store.Op{Kind: store.PutMessage, Message: id, Body: body})
+				st.Append(&store.Op{Kind: store.Queue, Session: 1, Entry: &store.Entry{Seq: uint64(i + 1), MessageID: id, QoS: 1}})
+				st.Append(&store.Op{Kind: store.Commit, Message: id})
+			}
+			st.Append(&store.Op{Kind: store.PutSession, Put: &store.Session{ID: 1, Client: "c", Expiry: 2}})
+			if err := st.Close(); err != nil {
+				t.Fatal(err)
+			}
+			names, _ := disk.List()
+			victim := names[rng.IntN(len(names)-1)]
+			b := disk.names[victim].seen
+			b[rng.IntN(len(b))] ^= 0x10
+
+			st, err = open(disk, "damage", opt)
+			if err != nil {
+				t.Fatal(err)
+			}
+			found := st.Report()
+			if len(found.Damage) == 0 || found.Damage[0].File != victim || found.Aside == "" {
+				t.Fatalf("%s is damaged; found %+v", victim, found)
+			}
+			some, err := st.Load(1, 0, n, 1<<30)
+			if err != nil || len(some) == n && found.Damage[0].From != 0 && found.Lost > 0 || len(some) < n-20 {
+				t.Fatalf("%d of %d messages are left: %v; %+v", len(some), n, err, found)
+			}
+			st.Append(&store.Op{Kind: store.Done, Session: 1, Seq: 1})
+			for !kept(disk, found.Aside+"/"+victim) {
+				if !st.awaitSync() {
+					t.Fatal("closed")
+				}
+			}
+			if err := st.Close(); err != nil {
+				t.Fatal(err)
+			}
+			if st, err = open(disk, "damage", opt); err != nil || st.found.Damaged() {
+				t.Fatalf("opened once more: %v %+v", err, st.found)
+			}
+			st.Close()
+		})
+	}
+}
+
+func kept(d *faultDisk, name string) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.names[name] != nil
+}
+
+// A disk that takes nothing makes nothing durable, is named, and is tried
+// until it works; nothing is lost then.
+func TestDiskFails(t *testing.T) {
+	for _, c := range []struct {
+		name       string
+		fail, mend func(*faultDisk)
+	}{
+		{"full", func(d *faultDisk) { d.room = 100 }, func(d *faultDisk) { d.room = -1 }},
+		{"read-only", func(d *faultDisk) { d.deny = syscall.EROFS }, func(d *faultDisk) { d.deny = nil }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				disk := newFaultDisk(1)
+				script, model := storetest.NewScript(1, 1000), memory.New()
+				st, err := open(disk, "fails", quiet(Options{SegmentSize: 4096}))
+				if err != nil {
+					t.Fatal(err)
+				}
+				step := func() (pos store.Position) {
+					for range 50 {
+						op := script.Next()
+						model.Append(op)
+						pos = st.Append(op)
+					}
+					return pos
+				}
+				step()
+				synctest.Wait()
+				change(disk, c.fail)
+				pos := step()
+				pass(time.Minute)
+				if st.Err() == nil || st.Durable() >= pos {
+					t.Errorf("durable up to %d of %d, error %v", st.Durable(), pos, st.Err())
+				}
+				if got, want := storetest.Dump(t, st), storetest.Dump(t, model); got != want {
+					t.Errorf("meanwhile it holds\n%s\nwant\n%s", got, want)
+				}
+				change(disk, c.mend)
+				pass(time.Minute)
+				if st.Err() != nil || st.Durable() < pos {
+					t.Errorf("mended, but durable up to %d of %d, error %v", st.Durable(), pos, st.Err())
+				}
+				step()
+				if err := st.Close(); err != nil {
+					t.Fatal(err)
+				}
+				model.Close()
+				if st, err = open(disk, "fails", quiet(Options{})); err != nil || st.found.Damaged() || st.found.Torn > 0 {
+					t.Fatalf("%v %+v", err, st.found)
+				}
+				if got, want := storetest.Dump(t, st), storetest.Dump(t, model); got != want {
+					t.Errorf("it holds\n%s\nwant\n%s", got, want)
+				}
+				st.Close()
+			})
+		})
+	}
+}
+
+// pass lets fake time pass.
+func pass(d time.Duration) { <-time.After(d); synctest.Wait() }
+
+func change(d *faultDisk, how func(*faultDisk)) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	how(d)
+}

@@ -1,0 +1,98 @@
+package disk
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+)
+
+// A file is what the store needs of one.
+type file interface {
+	io.ReaderAt
+	io.WriterAt
+	io.Closer
+	Sync() error
+	Truncate(size int64) error
+	Size() (int64, error)
+}
+
+// A folder is what the store needs of a file system: one directory. Creating,
+// removing and renaming are durable after Sync.
+type folder interface {
+	Open(name string, create bool) (file, error)
+	Remove(name string) error
+	Rename(from, to string) error // to may lie in a folder below, which is made
+	List() ([]string, error)      // sorted
+	Sync() error
+}
+
+// A directory is a folder of the operating system's.
+type directory string
+
+type osFile struct{ *os.File }
+
+// Size is how long the file is.
+func (f osFile) Size() (int64, error) {
+	info, err := f.Stat()
+	if err != nil {
+		return 0, err
+	}
+	return info.Size(), nil
+}
+
+// Sync makes what was written durable; times and the like need not be.
+func (f osFile) Sync() error { return datasync(f.File) }
+
+// Open opens a file for reading and writing, or for reading if it cannot be written.
+func (d directory) Open(name string, create bool) (file, error) {
+	flag := os.O_RDWR
+	if create {
+		flag |= os.O_CREATE
+	}
+	f, err := os.OpenFile(filepath.Join(string(d), name), flag, 0o600)
+	if err != nil && !create && errors.Is(err, fs.ErrPermission) {
+		f, err = os.Open(filepath.Join(string(d), name))
+	}
+	if err != nil {
+		return nil, err
+	}
+	return osFile{f}, nil
+}
+
+// Remove deletes a file.
+func (d directory) Remove(name string) error { return os.Remove(filepath.Join(string(d), name)) }
+
+// Rename moves a file.
+func (d directory) Rename(from, to string) error {
+	target := filepath.Join(string(d), to)
+	if err := os.MkdirAll(filepath.Dir(target), 0o700); err != nil {
+		return err
+	}
+	return os.Rename(filepath.Join(string(d), from), target)
+}
+
+// List names what lies in the directory.
+func (d directory) List() ([]string, error) {
+	entries, err := os.ReadDir(string(d))
+	var names []string
+	for _, e := range entries {
+		if e.Type().IsRegular() {
+			names = append(names, e.Name())
+		}
+	}
+	slices.Sort(names)
+	return names, err
+}
+
+// Sync makes the directory's entries durable.
+func (d directory) Sync() error {
+	f, err := os.Open(string(d))
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return f.Sync()
+}
