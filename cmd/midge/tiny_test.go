@@ -56,7 +56,7 @@ func TestTinyServes(t *testing.T) {
 			t.Errorf("sub: exit %d, %q %s", code, out, errs)
 		}
 	})
-	code, _, errs := runFor(t, "tiny", "--retained-file", flash, "--retained-bytes", "60000", "--slab", "65536")
+	code, _, errs := runFor(t, "tiny", "--retained-file", flash, "--retained-bytes", "60000", "--slab", "262144")
 	if code != exitFailed || !strings.Contains(errs, "made for other limits") {
 		t.Errorf("a file of another size: exit %d, %s", code, errs)
 	}
