@@ -49,23 +49,21 @@ func (r *loadRun) weigh() reading {
 // measure runs the phases of the load: warm up, measure, drain.
 func (r *loadRun) measure(ctx context.Context) error {
 	w := &watch{r: r}
+	var begin reading
+	warm := r.Messages == 0 && r.Warmup > 0
+	if !warm { // then every message counts
+		begin = r.begin()
+	}
 	for _, p := range r.pubs {
 		p.start()
 	}
-	if r.Messages == 0 && r.Warmup > 0 {
+	if warm {
 		if err := w.wait(ctx, "warm up", r.Warmup, nil); err != nil {
 			return err
 		}
+		begin = r.begin()
 	}
 	w.samples = nil
-	r.record.Store(true)
-	begin := r.weigh()
-	if r.begun != nil {
-		close(r.begun)
-	}
-	if r.Messages == 0 && r.Warmup <= 0 {
-		begin.at = r.epoch
-	}
 	duration, whole := r.Duration, (func(reading) bool)(nil)
 	if r.Messages > 0 {
 		duration, whole = 0, func(now reading) bool { return now.received >= uint64(r.Messages)*uint64(r.deliveries()) }
@@ -87,6 +85,15 @@ func (r *loadRun) measure(ctx context.Context) error {
 	}
 	r.sum(begin, end)
 	return nil
+}
+
+// begin weighs what has happened so far and records from now on.
+func (r *loadRun) begin() reading {
+	r.record.Store(true)
+	if r.begun != nil {
+		close(r.begun)
+	}
+	return r.weigh()
 }
 
 // deliveries is what one message of every publisher comes to.
