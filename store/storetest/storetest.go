@@ -113,7 +113,6 @@ type Script struct {
 	message  store.MessageID
 	seq      map[store.SessionID]uint64
 	live     []store.SessionID
-	open     []store.MessageID
 	queued   map[store.SessionID][]uint64
 	large    int
 	reserved []store.Op
