@@ -165,7 +165,7 @@ func (r *clientsRun) settle(p *peer, id string) error {
 	p.nc.SetDeadline(time.Now().Add(r.timeout()))
 	defer p.nc.SetDeadline(time.Time{})
 	for n := range r.Busy {
-		b, _ := ring.cut(uint32(n), 1, 0, 0)
+		b, _ := ring.cut(uint32(n), 1, schedule{})
 		if _, err := p.nc.Write(b); err != nil {
 			return err
 		}

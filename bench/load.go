@@ -241,7 +241,7 @@ func (r *loadRun) start() error {
 }
 
 func (r *loadRun) newPublisher(i, window int) *publisher {
-	p := &publisher{c: r.all[i], fan: uint32(r.subscribers), window: uint32(window), total: uint32(r.Messages), paced: r.Rate > 0}
+	p := &publisher{c: r.all[i], fan: uint32(r.subscribers), window: uint32(window), total: uint32(r.Messages), schedule: schedule{int64(r.Rate), int64(r.publishers), int64(i)}}
 	if r.Shape == Pairs {
 		p.fan = 1
 	}
@@ -251,11 +251,9 @@ func (r *loadRun) newPublisher(i, window int) *publisher {
 		p.ackWindow = uint32(min(window, p.c.receiveMax))
 		p.window = 4 * uint32(window)
 	}
-	if p.paced {
+	if p.paced() {
 		p.ackWindow *= 50 // as many as it takes: lateness shows in the latency
 		p.ackWindow = min(p.ackWindow, uint32(p.c.receiveMax), 60000)
-		p.step = int64(r.publishers) * int64(time.Second) / int64(r.Rate)
-		p.offset = int64(i) * int64(time.Second) / int64(r.Rate)
 	}
 	n := max(1, min(writeSize/(r.Payload+64), int(p.window)))
 	stride := 1
@@ -267,33 +265,6 @@ func (r *loadRun) newPublisher(i, window int) *publisher {
 	p.ring = newRing(uint32(i), r.version(), r.QoS, false, r.Payload, n, func(k int) string { return r.topic(i, k*stride%r.topics) })
 	p.init()
 	return p
-}
-
-// pace lets messages go when they are due.
-func (r *loadRun) pace() error {
-	step := time.Second / time.Duration(r.Rate)
-	pacer, err := newPacer(max(step, 50*time.Microsecond))
-	if err != nil {
-		return err
-	}
-	r.wg.Go(func() { <-r.done; pacer.close() })
-	r.wg.Go(func() {
-		n := int64(len(r.pubs))
-		next := int64(0) // the number, of all publishers, that is due next
-		for pacer.wait() == nil {
-			select {
-			case <-r.done:
-				return
-			default:
-			}
-			due := int64(time.Since(r.epoch)) * int64(r.Rate) / int64(time.Second)
-			for k := next; k < min(due, next+n); k++ {
-				r.pubs[k%n].allow(uint32(1 + k/n + (due-1-k)/n))
-			}
-			next = max(next, due)
-		}
-	})
-	return nil
 }
 
 // halt ends the goroutines and leaves the connections open.

@@ -2,12 +2,26 @@
 
 package bench
 
-import "time"
+import (
+	"os"
+	"time"
+)
 
-// A pacer wakes its caller at a steady interval, as well as the system can.
-type pacer struct{ t *time.Ticker }
+// A pacer sleeps as well as the system can.
+type pacer struct{ closed chan struct{} }
 
-func newPacer(interval time.Duration) (*pacer, error) { return &pacer{time.NewTicker(interval)}, nil }
+func newPacer() (*pacer, error) { return &pacer{make(chan struct{})}, nil }
 
-func (p *pacer) wait() error { <-p.t.C; return nil }
-func (p *pacer) close()      { p.t.Stop() }
+// sleep returns an error once the pacer is closed.
+func (p *pacer) sleep(d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-p.closed:
+		return os.ErrClosed
+	}
+}
+
+func (p *pacer) close() { close(p.closed) }

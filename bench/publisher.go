@@ -20,16 +20,14 @@ type publisher struct {
 	window    uint32 // end to end
 	ackWindow uint32 // QoS 1 and 2; 0: none
 	total     uint32 // numbers in all
-	paced     bool   // due counts, not window
-	step      int64  // ns between two numbers, when paced
-	offset    int64  // when number 0 is due, ns since the start
+	schedule         // paced: what is due counts, not window
 
 	sending sync.Mutex // held over a write; taken before mu
 
 	mu      sync.Mutex
 	sent    uint32
 	acked   uint32
-	due     uint32   // numbers whose time has come
+	let     uint32   // numbers whose time has come
 	oldest  uint32   // burst that is not through
 	through []uint32 // deliveries of the bursts from oldest on: a ring
 	open    bool     // may send
@@ -52,8 +50,8 @@ func (p *publisher) budgetLocked() uint32 {
 		return 0
 	}
 	end := p.oldest*p.burst + p.window
-	if p.paced {
-		end = p.due
+	if p.paced() {
+		end = p.let
 	}
 	if p.ackWindow > 0 {
 		end = min(end, p.acked+p.ackWindow)
@@ -98,11 +96,7 @@ func (p *publisher) pump() error {
 		p.sent += n
 		p.mu.Unlock()
 
-		due := int64(0)
-		if p.paced {
-			due = p.offset + int64(first)*p.step
-		}
-		b, _ := p.ring.cut(first, int(n), due, p.step)
+		b, _ := p.ring.cut(first, int(n), p.schedule)
 		if _, err := p.c.nc.Write(b); err != nil {
 			return err
 		}
@@ -122,7 +116,7 @@ func (p *publisher) callLocked() {
 
 // passed notes that one subscriber's stream went from one number to another.
 func (p *publisher) passed(from, to uint32) {
-	if p.paced {
+	if p.paced() {
 		return
 	}
 	p.mu.Lock()
@@ -154,10 +148,10 @@ func (p *publisher) answered(n uint32) {
 	p.callLocked()
 }
 
-// allow lets numbers below due go, and sends them right away.
-func (p *publisher) allow(due uint32) {
+// allow lets numbers below n go, and sends them right away.
+func (p *publisher) allow(n uint32) {
 	p.mu.Lock()
-	p.due = due
+	p.let = n
 	p.mu.Unlock()
 	p.pump()
 }

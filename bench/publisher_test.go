@@ -87,14 +87,14 @@ func TestForgive(t *testing.T) {
 // A message that is sent late counts from when it was due: no coordinated
 // omission.
 func TestDueTimes(t *testing.T) {
-	p, s := newTestPublisher(0, &publisher{fan: 1, window: 4, total: 1000, paced: true, step: 100, offset: 30})
+	p, s := newTestPublisher(0, &publisher{fan: 1, window: 4, total: 1000, schedule: schedule{rate: 10_000_000, publishers: 10, index: 3}})
 	p.allow(2)
 	s.want(t, p, 2)
 	p.allow(7) // five at once: the pacer was held up
 	s.want(t, p, 7)
 	for i := range 5 {
 		got := readStamp(s.last[i*s.size+p.ring.stamp:])
-		if want := int64(30 + (2+i)*100); got.due != want {
+		if want := int64(300 + (2+i)*1000); got.due != want {
 			t.Errorf("message %d was due at %d, want %d", got.number, got.due, want)
 		}
 	}

@@ -71,19 +71,18 @@ func newRing(sender uint32, v mqtt.Version, q mqtt.QoS, retain bool, payload, n 
 }
 
 // cut patches the packets for the numbers from first on, at most count of
-// them, and returns those that stand in one piece. due and step are when the
-// first is due and the time between two.
-func (r *ring) cut(first uint32, count int, due, step int64) ([]byte, int) {
-	at := int(first) % r.n
-	count = min(count, r.n-at)
-	b := r.b[at*r.size : (at+count)*r.size]
+// them, and returns those that stand in one piece.
+func (r *ring) cut(first uint32, count int, at schedule) ([]byte, int) {
+	slot := int(first) % r.n
+	count = min(count, r.n-slot)
+	b := r.b[slot*r.size : (slot+count)*r.size]
 	for i := range count {
 		number := first + uint32(i)
 		p := b[i*r.size:]
 		if r.id > 0 {
 			binary.BigEndian.PutUint16(p[r.id:], idOf(number))
 		}
-		stamp{r.sender, number, due + int64(i)*step}.put(p[r.stamp:])
+		stamp{r.sender, number, at.due(number)}.put(p[r.stamp:])
 	}
 	return b, count
 }

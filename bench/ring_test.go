@@ -13,11 +13,11 @@ func TestRing(t *testing.T) {
 	for _, v := range []mqtt.Version{mqtt.V31, mqtt.V311, mqtt.V5} {
 		for q := mqtt.AtMostOnce; q <= mqtt.ExactlyOnce; q++ {
 			r := newRing(7, v, q, false, 300, 10, func(i int) string { return fmt.Sprintf("t/%02d", i) })
-			number := uint32(65530)
+			number, at := uint32(65530), schedule{rate: 10_000_000, publishers: 1}
 			for left := 12; left > 0; {
-				b, n := r.cut(number, left, 1000, 10)
+				b, n := r.cut(number, left, at)
 				for i := range n {
-					checkPacket(t, b[i*r.size:(i+1)*r.size], v, q, stamp{7, number, 1000 + int64(i)*10})
+					checkPacket(t, b[i*r.size:(i+1)*r.size], v, q, stamp{7, number, int64(number) * 100})
 					number++
 				}
 				left -= n

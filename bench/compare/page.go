@@ -71,7 +71,7 @@ On %s. Each broker ran on one core and the generator, `+"`midge bench`"+`, on an
 Less is better in all tables. In brackets: how many times midge's figure that is.
 `, r.Time.Format("2 January 2006"), r.Machine, r.Seconds)
 	if load := r.load(); load > 1.5 {
-		fmt.Fprintf(&b, "\nThe machine was not idle: its load average was %.1f in the median when a run began, and the runs are part of that. Processor time per message and memory suffer little from that, latency much; the ratios within a round are what to read.\n", load)
+		fmt.Fprintf(&b, "\nThe machine was not idle: its load average was %.1f in the median when a run began, and the runs are part of that. Latency suffers from that most. What piles up while a broker or the generator waits for its core is then handled in larger batches, which makes messages cheaper for a broker that batches. Read the ratios, and read them with that in mind.\n", load)
 	}
 	for _, c := range charts {
 		fmt.Fprintf(&b, "\n![%s](performance/%s.svg)\n", c.alt, c.group)
@@ -121,13 +121,13 @@ func (r *results) table(b *bytes.Buffer, title, group string) {
 		}
 		fmt.Fprintf(b, "| %s |", w.title)
 		for _, n := range r.names() {
-			fmt.Fprintf(b, " %s |", r.cell(w, n).text(n))
+			fmt.Fprintf(b, " %s |", r.cell(w, n).text(w, n))
 		}
 		b.WriteByte('\n')
 	}
 }
 
-func (c cell) text(broker string) string {
+func (c cell) text(w workload, broker string) string {
 	switch {
 	case !c.measured && c.err == "":
 		return ""
@@ -135,7 +135,7 @@ func (c cell) text(broker string) string {
 		return "–"
 	}
 	s := number(c.value)
-	if c.p50 > 0 {
+	if w.group() == "latency" {
 		s = number(c.p50) + " / " + s
 	}
 	if broker == "midge" {

@@ -119,7 +119,7 @@ func (l *lab) run(ctx context.Context, b *broker, w workload) run {
 	var exit *exec.ExitError
 	switch {
 	case ctx.Err() != nil:
-		r.Error = noReply
+		r.Error = fmt.Sprintf("was not done within %v", runWithin)
 	case errors.As(err, &exit) && exit.ExitCode() == 3: // faults, which are in the report
 	case err != nil:
 		lines := strings.Split(strings.TrimSpace(errs.String()), "\n")

@@ -11,14 +11,10 @@ type workload struct {
 	figure string
 	unit   string
 	tls    bool
-	timed  bool              // goes on for so many seconds
-	skip   map[string]string // broker -> why not
+	timed  bool // goes on for so many seconds
 }
 
-const (
-	cpu     = "broker_cpu_us_per_message"
-	noReply = "does not finish within two minutes"
-)
+const cpu = "broker_cpu_us_per_message"
 
 // group is the chart a workload is drawn in.
 func (w workload) group() string {
