@@ -47,7 +47,6 @@ var workloads = []workload{
 	{key: "filters-1k", title: "10 pairs, 1,000 wildcard filters", args: "filters --clients 10 --filters 100", figure: cpu, unit: "µs", timed: true},
 	{
 		key: "filters-100k", title: "10 pairs, 100,000 wildcard filters", args: "filters --clients 10 --filters 10000", figure: cpu, unit: "µs", timed: true,
-		skip: map[string]string{"mochi": noReply},
 	},
 
 	{key: "latency-qos0", title: "p99 at 10,000 messages/s, QoS 0", args: "pairs --rate 10000", figure: "p99_us", unit: "µs", timed: true},
@@ -57,16 +56,13 @@ var workloads = []workload{
 	{key: "idle-subscribed", title: "with one subscription", args: "idle --clients 10000 --subscribe", figure: "rss_bytes_per_client", unit: "B"},
 	{
 		key: "filter-memory", title: "memory of a wildcard filter, 100,000", args: "filters --clients 10 --filters 10000 --messages 100", figure: "rss_bytes_per_filter", unit: "B",
-		skip: map[string]string{"mochi": noReply},
 	},
 	{
 		key: "retained-memory", title: "memory of a retained message, 100,000", args: "retained --messages 100000", figure: "rss_bytes_per_message", unit: "B",
-		skip: map[string]string{"nats-server": "replays none in time"},
 	},
 
 	{key: "connect", title: "a client that connects and leaves", args: "connect --clients 5000", figure: "broker_cpu_us_per_connect", unit: "µs"},
 	{
 		key: "replay", title: "one of 100,000 retained messages replayed", args: "retained --messages 100000", figure: "broker_cpu_us_per_replay", unit: "µs",
-		skip: map[string]string{"nats-server": "replays none in time"},
 	},
 }
