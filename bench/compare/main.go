@@ -103,7 +103,7 @@ func (l *lab) measure(ctx context.Context, only *regexp.Regexp, res *results) er
 		delete(res.Runs, w.key)
 		for round := range l.rounds {
 			for _, b := range l.brokers {
-				if round > 0 && res.Runs[w.key][round-1][b.name].Error != "" {
+				if res.failed(w.key, b.name) > 1 {
 					continue // it would take as long to fail again
 				}
 				fmt.Fprintf(os.Stderr, "%-22s round %d  %-12s ", w.key, round+1, b.name)
@@ -172,6 +172,16 @@ func (r *results) add(key string, round int, broker string, x run) {
 		r.Runs[key] = append(r.Runs[key], map[string]run{})
 	}
 	r.Runs[key][round][broker] = x
+}
+
+// failed counts the rounds a broker had no figure for.
+func (r *results) failed(key, broker string) (n int) {
+	for _, round := range r.Runs[key] {
+		if round[broker].Error != "" {
+			n++
+		}
+	}
+	return n
 }
 
 // machine says what it was measured on.
