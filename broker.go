@@ -30,6 +30,7 @@ type Broker struct {
 	ctx    context.Context // ends with the broker
 	cancel context.CancelFunc
 	epoch  time.Time
+	keep   *keeper // nil: nothing outlives the broker
 
 	// Concurrent by themselves.
 	index    *index.Tree[*subscription]
@@ -83,6 +84,11 @@ func New(cfg Config) (*Broker, error) {
 		conns:     map[*conn]struct{}{},
 		locals:    map[*localClient]struct{}{},
 		listeners: map[transport.Listener]string{},
+	}
+	b.keep = newKeeper(set.Store)
+	if err := b.recover(); err != nil {
+		b.Close()
+		return nil, err
 	}
 	for _, l := range set.Listeners {
 		if l.Options.OnError == nil {
@@ -220,6 +226,9 @@ func (b *Broker) dismiss(code mqtt.ReasonCode) {
 	all := b.snapshot()
 	if code == mqtt.ServerShuttingDown {
 		for _, c := range all {
+			if w := c.will.Load(); w != nil && b.keep != nil && w.delay > 0 && c.expiry.Load() > 0 {
+				continue // the session goes on, and so does its delay
+			}
 			if w := c.will.Swap(nil); w != nil {
 				b.publishWill(w)
 			}
@@ -274,15 +283,16 @@ func (s *session) describe(c *conn) ClientStats {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	st.Queued, st.Inflight, st.Subscriptions = s.queue.n, s.out.Len(), len(s.subs)
+	st.Queued, st.Inflight, st.Subscriptions = s.queue.n+s.tail.n, s.out.Len(), len(s.subs)
 	c.outbox.mu.Lock()
 	defer c.outbox.mu.Unlock()
-	st.QueuedBytes = s.queue.bytes + s.flying + len(c.outbox.out) + c.outbox.leaving
+	st.QueuedBytes = s.queue.bytes + s.tail.bytes + s.flying + len(c.outbox.out) + c.outbox.leaving
 	return st
 }
 
 // Publish sends m to everyone subscribed, as a client would. It returns when
-// m is in every subscriber's hands or queue; it waits for no network. Topics
+// m is in every subscriber's hands or queue; it waits for no network, but at
+// QoS 1 and 2 for the store, as a client's acknowledgement does. Topics
 // that begin with $ are allowed here. m.Payload is copied. An error says what
 // no packet can hold, that there is no room for one more retained message (a
 // [*Refusal]), or that the broker is closed.
@@ -299,8 +309,17 @@ func (b *Broker) Publish(m mqtt.Message) error {
 		return fmt.Errorf("midge: publish %q: a packet of %d bytes, no packet is that large", m.Topic, n)
 	}
 	b.count.publishedHere.Add(1)
-	if refusal := b.publishKept(kept); refusal != nil {
+	if m.QoS > mqtt.AtMostOnce && b.keep.stuck() {
+		return fmt.Errorf("midge: publish %q: %w", m.Topic, errStuck)
+	}
+	pos, refusal := b.publishKept(kept, 0)
+	if refusal != nil {
 		return fmt.Errorf("midge: publish %q: %w", m.Topic, refusal)
+	}
+	if m.QoS > mqtt.AtMostOnce {
+		if err := b.keep.await(b.ctx, pos); err != nil {
+			return fmt.Errorf("midge: publish %q: %w", m.Topic, err)
+		}
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/midgemq/midge/mqtt"
+	"github.com/midgemq/midge/store"
 	"github.com/midgemq/midge/transport"
 )
 
@@ -38,6 +39,13 @@ type Config struct {
 
 	// Logger takes what an operator should know; nil is slog.Default.
 	Logger *slog.Logger
+
+	// Store is where what is to outlive the broker is kept: sessions with their
+	// queues, retained messages, delayed wills. nil: nothing outlives it. What
+	// a store holds is taken over by New; an acknowledgement leaves once what
+	// it promises is as durable as the store was told to make things. One
+	// broker uses it at a time, and does not close it: close it after the broker.
+	Store store.Store
 
 	// Announced limits: a 5.0 client learns them in CONNACK, everyone is
 	// held to them.

@@ -13,6 +13,7 @@ import (
 	"github.com/midgemq/midge/link"
 	"github.com/midgemq/midge/mqtt"
 	"github.com/midgemq/midge/packet"
+	"github.com/midgemq/midge/store"
 	"github.com/midgemq/midge/transport"
 )
 
@@ -40,6 +41,7 @@ type conn struct {
 	said     bool            // goodbye counts
 	err      error           // why serve ends, if it is somebody's fault
 	session  *session        // from CONNACK on
+	promised store.Position  // the last change this connection asked for
 
 	// Set by serve; others may read it once the session's conn is this one.
 	info ClientInfo
@@ -169,6 +171,7 @@ func (c *conn) batch() (over bool, err error) {
 		c.flushDirty()
 		c.flush()
 		c.awaitAnswers()
+		c.awaitDisk()
 		if now := time.Now(); now.Sub(sc.now) > time.Second {
 			c.timer.Heard(c.b.since(now)) // what came while a hook or the socket held us up counts
 		}
@@ -284,15 +287,31 @@ func (c *conn) verdict() (mqtt.ReasonCode, string) {
 // takes none: behind the last word nothing is said [MQTT-3.14.4-1, 5.0], and a
 // packet the client has no room for becomes the last word.
 func (c *conn) send(write func(w *link.Writer, out []byte) []byte) bool {
+	return c.say(false, 0, write)
+}
+
+// sendAfter is send for a packet that promises, or relies on, what was appended
+// to the store at pos (0: nothing). It goes out once that is durable, and
+// behind those that wait already: acknowledgements keep their order
+// [MQTT-4.6.0-2].
+func (c *conn) sendAfter(pos store.Position, write func(w *link.Writer, out []byte) []byte) bool {
+	c.promised = max(c.promised, pos)
+	return c.say(true, pos, write)
+}
+
+func (c *conn) say(inTurn bool, pos store.Position, write func(w *link.Writer, out []byte) []byte) bool {
 	o := &c.outbox
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.stage != flowing {
 		return false
 	}
-	before := len(o.out)
-	o.out = write(&o.w, o.out)
-	o.answers += len(o.out) - before
+	if before := len(o.out); inTurn && (len(o.kept.marks) > 0 || !c.b.keep.durable(pos)) {
+		o.withholdLocked(mark{pos: pos}, func() { o.out = write(&o.w, o.out) })
+	} else {
+		o.out = write(&o.w, o.out)
+		o.answers += len(o.out) - before
+	}
 	c.stats.packetsOut.Add(1)
 	if !o.w.Closed() {
 		return true

@@ -155,9 +155,11 @@ func (c *conn) admit(ctx context.Context, sc *scratch) (over bool, err error) {
 	}
 	c.in.Open(limits)
 	c.timer.Open(c.b.since(sc.now), keepAlive)
-	if !s.resume(c, g, c.connack(g, present, imposed)) {
+	undo, err := s.reserve(ctx, c, g, present)
+	if err != nil || !s.resume(c, g, c.connack(g, present, imposed)) {
+		undo()
 		c.b.release(s, !present)
-		return true, nil // the last word came first
+		return true, err // nil: the last word came first
 	}
 	c.session, c.greeting, c.exchange = s, nil, nil
 	c.b.count.connects.Add(1)

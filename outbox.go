@@ -40,6 +40,7 @@ type outbox struct {
 	session  *session // set once, with CONNACK
 	w        link.Writer
 	out      []byte // waiting
+	kept     withheld
 	spare    []byte // the buffer last written, for the next turn
 	messages int    // PUBLISH packets in out
 	answers  int    // bytes in out that are none: see awaitAnswers
@@ -102,7 +103,7 @@ func (c *conn) flushAside() {
 func (o *outbox) awaitAnswers() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for o.writing && o.answers > answersAt && o.stage == flowing {
+	for o.stage == flowing && (o.writing && o.answers > answersAt || len(o.kept.b) > answersAt) {
 		o.awaitLocked()
 	}
 }
@@ -295,7 +296,7 @@ func (o *outbox) finish() (heard bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	heard = o.w.Closed() && o.stage == ending
-	o.stage, o.out, o.spare = over, nil, nil
+	o.stage, o.out, o.spare, o.kept = over, nil, nil, withheld{armed: o.kept.armed}
 	return heard
 }
 

@@ -20,6 +20,13 @@ type peer struct {
 	v  mqtt.Version
 	in []byte
 	id mqtt.PacketID
+
+	later []later // put back by acknowledge
+}
+
+type later struct {
+	h    packet.Header
+	body []byte
 }
 
 // A world is a broker in memory and a way in. Inside a synctest bubble its
@@ -92,6 +99,15 @@ func (p *peer) write(b []byte) {
 
 // next returns the next packet, or an error once the connection has ended.
 func (p *peer) next() (packet.Header, []byte, error) {
+	return p.nextBy(time.Now().Add(10 * time.Second))
+}
+
+func (p *peer) nextBy(deadline time.Time) (packet.Header, []byte, error) {
+	if len(p.later) > 0 {
+		l := p.later[0]
+		p.later = p.later[1:]
+		return l.h, l.body, nil
+	}
 	for {
 		h, err := packet.ReadHeader(p.in)
 		if err == nil && len(p.in) >= h.Size+h.Len {
@@ -103,7 +119,7 @@ func (p *peer) next() (packet.Header, []byte, error) {
 			return h, nil, err
 		}
 		buf := make([]byte, 64<<10)
-		p.nc.SetReadDeadline(time.Now().Add(10 * time.Second))
+		p.nc.SetReadDeadline(deadline)
 		n, err := p.nc.Read(buf)
 		p.in = append(p.in, buf[:n]...)
 		if n == 0 && err != nil {

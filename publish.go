@@ -7,6 +7,7 @@ import (
 	"github.com/midgemq/midge/link"
 	"github.com/midgemq/midge/mqtt"
 	"github.com/midgemq/midge/packet"
+	"github.com/midgemq/midge/store"
 	"github.com/midgemq/midge/topic"
 )
 
@@ -21,6 +22,7 @@ func (c *conn) publish(sc *scratch, p *packet.Publish) error {
 	}
 	code := mqtt.Success
 	var reason string
+	var pos store.Position
 	switch arrival {
 	case flow.Excess:
 		return &Refusal{Code: mqtt.ReceiveMaximumExceeded} // [X5-3.3.4-e]
@@ -29,8 +31,14 @@ func (c *conn) publish(sc *scratch, p *packet.Publish) error {
 	case flow.Fresh:
 		c.take(sc, p)
 		heard, refusal := 0, c.authorize(sc, p)
+		if p.QoS > mqtt.AtMostOnce && refusal == nil && c.b.keep.stuck() {
+			if refusal = errStuck; c.info.Version != mqtt.V5 {
+				return refusal // there is no other way to say no: the client keeps the message
+			}
+		}
 		if refusal == nil {
 			heard, refusal = c.b.accept(sc, &c.routes, c)
+			pos = c.commit(sc, p, refusal)
 		}
 		switch {
 		case refusal != nil:
@@ -52,18 +60,34 @@ func (c *conn) publish(sc *scratch, p *packet.Publish) error {
 		if !ok {
 			return nil
 		}
-		c.acknowledge(r, reason)
+		c.acknowledge(r, reason, pos)
 	}
+}
+
+// commit ends the routing of the message at hand. A QoS 2 identifier is held
+// from here on, in the same breath: what is routed is routed once.
+func (c *conn) commit(sc *scratch, p *packet.Publish, refused *Refusal) store.Position {
+	if c.b.keep == nil {
+		return 0
+	}
+	id := p.ID
+	if p.QoS != mqtt.ExactlyOnce || refused != nil {
+		id = 0
+	}
+	pos := c.b.keep.commit(sc, c.session, id)
+	c.promised = max(c.promised, pos)
+	return pos
 }
 
 // acknowledge sends PUBACK or PUBREC. Before 5.0 there is no way to say no:
 // the message is acknowledged and goes nowhere [MQTT-3.3.5-2, 3.1.1].
-func (c *conn) acknowledge(r flow.Receipt, reason string) {
+// pos is where what it promises is stored.
+func (c *conn) acknowledge(r flow.Receipt, reason string, pos store.Position) {
 	t := packet.PUBACK
 	if r.QoS == mqtt.ExactlyOnce {
 		t = packet.PUBREC
 	}
-	c.send(func(w *link.Writer, out []byte) []byte {
+	c.sendAfter(pos, func(w *link.Writer, out []byte) []byte {
 		if reason == "" {
 			return w.Ack(out, t, r.ID, r.Code)
 		}
@@ -76,10 +100,13 @@ func (c *conn) acknowledge(r flow.Receipt, reason string) {
 // pubrel ends a QoS 2 exchange [MQTT-4.3.3-11, 5.0].
 func (c *conn) pubrel(a *packet.Ack) {
 	code := mqtt.Success
+	var pos store.Position
 	if !c.session.in.Pubrel(a.ID) {
 		code = mqtt.PacketIdentifierNotFound
+	} else if s := c.session; s.stored.Load() {
+		pos = c.b.keep.st.Append(&store.Op{Kind: store.Release, Session: s.number, PacketID: a.ID})
 	}
-	c.send(func(w *link.Writer, out []byte) []byte { return w.Ack(out, packet.PUBCOMP, a.ID, code) })
+	c.sendAfter(pos, func(w *link.Writer, out []byte) []byte { return w.Ack(out, packet.PUBCOMP, a.ID, code) })
 }
 
 // take makes p the message at hand.

@@ -153,7 +153,9 @@ func (b *Broker) sayParkedWills() {
 	}
 	b.mu.Unlock()
 	for _, s := range all {
-		s.willDue()
+		if !s.stored.Load() { // its will waits for the next broker otherwise
+			s.willDue()
+		}
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/midgemq/midge/mqtt"
+	"github.com/midgemq/midge/store"
 )
 
 // retain stores the message at hand as its topic's retained one, or clears
@@ -18,31 +19,43 @@ func (b *Broker) retain(sc *scratch) bool {
 	case !b.set.limits.RetainAvailable:
 		return true
 	case len(sc.m.payload) == 0:
-		b.unretain(topic, func(*message) bool { return true })
+		sc.asked = b.unretain(topic, func(*message) bool { return true })
 		return true
 	}
 	if topic[0] == '$' {
 		b.retained.Set(topic, sc.keep())
 		return true
 	}
+	if b.keep != nil {
+		b.keep.newMessage(sc)
+	}
 	return b.retained.SetIf(topic, sc.keep(), func(old *message, had bool) bool {
 		n, bytes := 1, sc.m.size()
 		if had {
 			n, bytes = 0, bytes-old.size()
 		}
-		return b.stored.add(n, bytes, b.set)
+		ok := b.stored.add(n, bytes, b.set)
+		if ok && b.keep != nil {
+			b.keep.st.Append(&store.Op{Kind: store.Retain, Message: sc.number, Filter: topic})
+		}
+		return ok
 	})
 }
 
 // unretain clears a topic whose message is still what the caller thinks.
-func (b *Broker) unretain(topic string, still func(*message) bool) {
+// It returns where in the store that is, 0 if it is not.
+func (b *Broker) unretain(topic string, still func(*message) bool) (pos store.Position) {
 	b.retained.DeleteIf(topic, func(m *message) bool {
 		ok := still(m)
 		if ok && topic[0] != '$' {
 			b.stored.add(-1, -m.size(), b.set)
+			if b.keep != nil {
+				pos = b.keep.st.Append(&store.Op{Kind: store.Unretain, Filter: topic})
+			}
 		}
 		return ok
 	})
+	return pos
 }
 
 // A holding counts retained messages, those of $-topics left out. Written by
@@ -77,8 +90,9 @@ func (b *Broker) sweepRetained(now time.Time) {
 
 // A replay is the retained messages one new subscription is owed.
 type replay struct {
-	sub  *subscription
-	left []*message
+	sub   *subscription
+	left  []*message
+	after store.Position // where the subscription is stored; its SUBACK goes first
 }
 
 // owed collects what sub is to be sent of the retained store.
@@ -148,7 +162,13 @@ func (s *session) replayLocked(c, by *conn) bool {
 		return false
 	}
 	r := &s.replays[0]
+	if !s.b.keep.durable(r.after) {
+		return false // the writer that takes the SUBACK out comes back here
+	}
 	if len(r.left) == 0 {
+		if s.stored.Load() && s.subs[r.sub.spec.Filter] == r.sub {
+			s.keepSubscription(r.sub, false)
+		}
 		s.replays = append(s.replays[:0], s.replays[1:]...)
 		return true
 	}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/midgemq/midge/link"
 	"github.com/midgemq/midge/mqtt"
+	"github.com/midgemq/midge/store"
 )
 
 // A scratch is the working memory of one batch. A connection borrows it while
@@ -19,6 +20,12 @@ type scratch struct {
 	props  []byte
 	frames [forms][]byte // the PUBLISH at hand, encoded; empty until wanted
 	codes  []byte        // reason codes of the SUBACK or UNSUBACK at hand
+
+	// With a store: what it knows of the message at hand; see keeper.
+	number   store.MessageID
+	saysWill store.SessionID // the message is that session's will
+	asked    store.Position  // of what it changed apart from that
+	promise  *promise
 }
 
 var scratches = sync.Pool{New: func() any { return new(scratch) }}
@@ -43,6 +50,7 @@ func (sc *scratch) reset() *scratch {
 // begin forgets the message before.
 func (sc *scratch) begin() {
 	sc.kept = nil
+	sc.number, sc.saysWill, sc.asked, sc.promise = 0, 0, 0, nil
 	for f := range sc.frames {
 		sc.frames[f] = sc.frames[f][:0]
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/midgemq/midge/link"
 	"github.com/midgemq/midge/mqtt"
 	"github.com/midgemq/midge/packet"
+	"github.com/midgemq/midge/store"
 )
 
 // A session is what the broker knows of one client identifier: its
@@ -26,6 +27,10 @@ type session struct {
 	// conn is the connection in charge, nil while the client is away. Read by
 	// anyone; written under mu.
 	conn atomic.Pointer[conn]
+
+	// stored says that the session's content is in the broker's store. It is
+	// settled before the session's first message.
+	stored atomic.Bool
 
 	// in is owned by the connection in charge.
 	in flow.Inbound
@@ -47,11 +52,14 @@ type session struct {
 	ended   bool                     // guarded by mu: deleted; nothing may be added
 	will    *will                    // guarded by mu: waiting for its delay to pass
 	timers  [2]*time.Timer           // guarded by mu: will delay and session expiry
+	durable
 }
 
 // A delivery is one message on its way to one session.
 type delivery struct {
 	m      *message
+	seq    uint64   // its place in a stored session; 0: it is not stored
+	until  *promise // at QoS 2: it must not be sent before that is kept
 	ids    []uint32 // identifiers of the subscriptions that matched
 	share  *group   // the group that chose this session
 	qos    mqtt.QoS // granted
@@ -65,6 +73,9 @@ type slot = flow.Slot[delivery]
 func (b *Broker) newSession(id string) *session {
 	s := &session{b: b, id: id, subs: map[string]*subscription{}}
 	s.out.Init(b.set.MaxInflight, nil)
+	if b.keep != nil {
+		s.number = store.SessionID(b.keep.sessions.Add(1))
+	}
 	return s
 }
 
@@ -124,6 +135,9 @@ func (c *conn) deliverNow(sc *scratch, by *conn, d *delivery) {
 // deliverAcked sends a QoS 1 or 2 message if the window is open, and queues it
 // otherwise.
 func (s *session) deliverAcked(sc *scratch, by *conn, d delivery) {
+	if s.stored.Load() {
+		s.b.keep.newMessage(sc)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.ended {
@@ -138,16 +152,19 @@ func (s *session) deliverAcked(sc *scratch, by *conn, d delivery) {
 		return
 	}
 	d.m = sc.keep()
+	if s.numberLocked(&d); d.seq > 0 {
+		d.until = s.b.keep.promised(sc, d.qos)
+	}
 	if c == nil || s.backlog.Load() || !s.out.Ready() || !s.sendLocked(c, by, sc, &d) {
-		s.queue.push(d)
-		s.backlog.Store(true)
+		s.keepQueuedLocked(&d, sc.number)
+		s.enqueueLocked(c, &d)
 	}
 }
 
 // fullLocked reports whether there is no room for size bytes more. What came
 // first is kept, what comes then is dropped.
 func (s *session) fullLocked(size int) bool {
-	return s.flying+s.queue.bytes+size > s.b.set.MaxQueuedBytes || s.queue.n >= s.b.set.MaxQueuedMessages
+	return s.flying+s.queue.bytes+s.tail.bytes+size > s.b.set.MaxQueuedBytes || s.queue.n+s.tail.n >= s.b.set.MaxQueuedMessages
 }
 
 // sendLocked opens a QoS 1 or 2 exchange and appends its PUBLISH. It reports
@@ -157,22 +174,28 @@ func (s *session) sendLocked(c *conn, by *conn, sc *scratch, d *delivery) bool {
 	o := &c.outbox
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.stage != flowing || len(o.out) >= flushAt {
+	if o.stage != flowing || len(o.out)+len(o.kept.b) >= flushAt {
 		return false
 	}
 	now := time.Now().UnixNano()
 	if sc != nil {
 		now = sc.now.UnixNano()
 	}
-	if !s.b.due(d, now) {
+	x := variant{qos: d.qos, retain: d.retain, ids: d.ids}
+	if !s.b.due(d, now) || !o.fits(d.m, &x) { // [MQTT-3.1.2-25, 5.0]
+		if sc == nil {
+			s.keepDone(d.seq)
+		}
 		return true
 	}
-	x := variant{qos: d.qos, retain: d.retain, ids: d.ids}
-	if !o.fits(d.m, &x) {
-		return true // [MQTT-3.1.2-25, 5.0]
-	}
+	s.numberLocked(d)
 	x.id = s.out.Publish(d.qos, *d)
 	s.flying += d.m.size()
+	// Behind one that waits all wait: they keep their order, whatever their QoS.
+	if pos := s.keepSentLocked(sc, d, x.id); pos > 0 || o.kept.messages > 0 {
+		s.withholdPublishLocked(c, d, &x, pos, now)
+		return true
+	}
 	if sc != nil && len(d.ids) == 0 && !o.w.Aliasing() {
 		at := len(o.out)
 		frame, idAt := sc.frame(o.w.Version(), d.qos)
@@ -187,6 +210,18 @@ func (s *session) sendLocked(c *conn, by *conn, sc *scratch, d *delivery) bool {
 	}
 	o.wroteLocked(c, by)
 	return true
+}
+
+// withholdPublishLocked appends a PUBLISH that is to wait until the store has
+// it, as at QoS 2, or behind one that does. It uses no topic alias: others may overtake it.
+func (s *session) withholdPublishLocked(c *conn, d *delivery, x *variant, pos store.Position, now int64) {
+	o := &c.outbox
+	m := mark{pos: pos, promise: d.until, message: true}
+	expiry, _ := d.m.remaining(now)
+	f := d.m.forward(x, expiry)
+	o.withholdLocked(m, func() { o.out = f.Append(o.out, o.w.Version()) })
+	c.stats.messagesOut.Add(1)
+	c.stats.packetsOut.Add(1)
 }
 
 // publishLocked appends m for this client alone, under a topic alias if the
@@ -255,13 +290,14 @@ func (s *session) pumpLocked(c, by *conn) {
 	}
 	for s.replayLocked(c, by) {
 	}
+	s.loadLocked(c)
 	for len(s.replays) == 0 && s.queue.n > 0 && s.out.Ready() {
 		if !s.sendLocked(c, by, nil, s.queue.front()) {
 			break
 		}
 		s.queue.pop()
 	}
-	s.backlog.Store(s.queue.n > 0 || len(s.replays) > 0 || s.out.Pending())
+	s.backlog.Store(s.queue.n > 0 || s.tail.n > 0 || len(s.replays) > 0 || s.out.Pending())
 }
 
 // resendLocked sends one exchange of an earlier connection again.
@@ -284,7 +320,12 @@ func (s *session) resendLocked(c, by *conn) bool {
 	} else {
 		d := &slot.Value
 		x := variant{qos: d.qos, retain: d.retain, ids: d.ids, id: slot.ID, dup: true}
-		if !o.publishLocked(d.m, &x, time.Now().UnixNano()) {
+		now := time.Now().UnixNano()
+		if o.kept.messages > 0 || d.until != nil && !d.until.kept(s.b.keep) {
+			s.withholdPublishLocked(c, d, &x, 0, now)
+			return true
+		}
+		if !o.publishLocked(d.m, &x, now) {
 			s.forgetLocked(slot) // this connection takes no packet that large [MQTT-3.1.2-25, 5.0]
 			return true
 		}
@@ -296,6 +337,7 @@ func (s *session) resendLocked(c, by *conn) bool {
 // forgetLocked ends an exchange as if the client had acknowledged it.
 func (s *session) forgetLocked(slot *slot) {
 	s.landLocked(&slot.Value)
+	s.keepDone(slot.Value.seq)
 	if slot.Stage == flow.AwaitPuback {
 		s.out.Puback(slot.ID)
 	} else {
@@ -311,20 +353,26 @@ func (s *session) acked(c *conn, a *packet.Ack) error {
 	case packet.PUBACK:
 		d, _ := s.out.Puback(a.ID)
 		s.landLocked(&d)
+		s.keepDone(d.seq)
 	case packet.PUBCOMP:
-		s.out.Pubcomp(a.ID)
+		if _, known := s.out.Pubcomp(a.ID); known {
+			s.completedLocked(a.ID)
+		}
 	case packet.PUBREC:
 		d, known := s.out.Pubrec(a.ID, a.Code)
 		s.landLocked(&d)
 		if known && a.Code.Failed() {
+			s.keepDone(d.seq)
+			s.completedLocked(a.ID)
 			break
 		}
+		pos := s.keepReleasedLocked(&d, a.ID)
 		// [MQTT-4.3.3-4, 5.0] [MQTT-4.3.3-1, 3.1.1]
 		code := mqtt.Success
 		if !known {
 			code = mqtt.PacketIdentifierNotFound
 		}
-		c.send(func(w *link.Writer, out []byte) []byte { return w.Ack(out, packet.PUBREL, a.ID, code) })
+		c.sendAfter(pos, func(w *link.Writer, out []byte) []byte { return w.Ack(out, packet.PUBREL, a.ID, code) })
 	}
 	if s.backlog.Load() {
 		s.pumpLocked(c, c)

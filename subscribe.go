@@ -4,6 +4,7 @@ import (
 	"github.com/midgemq/midge/link"
 	"github.com/midgemq/midge/mqtt"
 	"github.com/midgemq/midge/packet"
+	"github.com/midgemq/midge/store"
 	"github.com/midgemq/midge/topic"
 )
 
@@ -15,6 +16,7 @@ func (c *conn) subscribe(sc *scratch, p *packet.Subscribe) error {
 	sc.codes = sc.codes[:0]
 	var fresh []replay
 	due := s.owedAlready()
+	var pos store.Position
 	for req := range p.Filters.All() {
 		var code mqtt.ReasonCode
 		if s.in.Holds(p.ID) {
@@ -26,11 +28,13 @@ func (c *conn) subscribe(sc *scratch, p *packet.Subscribe) error {
 			code = refused
 		} else {
 			code = grant(sub.spec.QoS)
+			r := replay{sub: sub}
 			if wants {
-				r := replay{sub, c.b.owed(sub)}
+				r.left = c.b.owed(sub)
 				due += len(r.left)
 				fresh = append(fresh, r)
 			}
+			pos = max(pos, s.keepSubscription(sub, len(r.left) > 0))
 		}
 		if code.Failed() && c.info.Version != mqtt.V5 {
 			code = mqtt.UnspecifiedError // the one failure SUBACK had [MQTT-3.9.3-2, 3.1.1]
@@ -38,8 +42,9 @@ func (c *conn) subscribe(sc *scratch, p *packet.Subscribe) error {
 		sc.codes = append(sc.codes, byte(code))
 	}
 	ack := packet.Suback{Type: packet.SUBACK, ID: p.ID, Codes: sc.codes}
-	c.send(func(w *link.Writer, out []byte) []byte { return w.Suback(out, &ack) })
+	c.sendAfter(pos, func(w *link.Writer, out []byte) []byte { return w.Suback(out, &ack) })
 	for _, r := range fresh {
+		r.after = pos
 		s.owe(r)
 	}
 	s.pump(c, c)
@@ -121,11 +126,16 @@ func (c *conn) askSubscribe(spec *Subscription) *Refusal {
 // [MQTT-3.10.4-5, 5.0] [MQTT-3.10.4-6, 5.0].
 func (c *conn) unsubscribe(p *packet.Unsubscribe) {
 	codes := make([]byte, 0, p.Filters.Len())
+	var pos store.Position
 	for filter := range p.Filters.All() {
-		codes = append(codes, byte(c.unsubscribeOne(p.ID, filter)))
+		code := c.unsubscribeOne(p.ID, filter)
+		if code == mqtt.Success && c.session.stored.Load() {
+			pos = c.b.keep.st.Append(&store.Op{Kind: store.EndSubscription, Session: c.session.number, Filter: string(filter)})
+		}
+		codes = append(codes, byte(code))
 	}
 	ack := packet.Suback{Type: packet.UNSUBACK, ID: p.ID, Codes: codes}
-	c.send(func(w *link.Writer, out []byte) []byte { return w.Suback(out, &ack) })
+	c.sendAfter(pos, func(w *link.Writer, out []byte) []byte { return w.Suback(out, &ack) })
 }
 
 // unsubscribeOne ends the subscription to one filter.

@@ -107,8 +107,8 @@ func (y *sysTree) queues() {
 	y.b.mu.Unlock()
 	for _, s := range all {
 		s.mu.Lock()
-		messages += s.queue.n
-		bytes += s.queue.bytes
+		messages += s.queue.n + s.tail.n
+		bytes += s.queue.bytes + s.tail.bytes
 		inflight += s.out.Len()
 		s.mu.Unlock()
 	}
@@ -159,5 +159,5 @@ func (y *sysTree) put(name, value string) {
 	y.last[name] = value
 	y.b.publishKept(fromPublic(&mqtt.Message{
 		Topic: "$SYS/broker/" + name, Payload: []byte(value), Retain: true,
-	}))
+	}), 0)
 }

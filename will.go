@@ -7,6 +7,7 @@ import (
 
 	"github.com/midgemq/midge/mqtt"
 	"github.com/midgemq/midge/packet"
+	"github.com/midgemq/midge/store"
 )
 
 // A will is what a client wants said if it leaves without a goodbye.
@@ -14,6 +15,8 @@ type will struct {
 	m     *message
 	info  ClientInfo
 	delay uint32 // seconds
+
+	number store.SessionID // of the session, if the store has the will
 }
 
 func newWill(w *packet.Will) *will {
@@ -38,26 +41,30 @@ func (b *Broker) publishWill(w *will) {
 	m := *w.m
 	if refusal := b.askPublish(ctx, w.info, &m); refusal != nil {
 		b.count.denied.Add(1)
+		b.keep.commit(&scratch{saysWill: w.number}, nil, 0) // it has had its chance
 		b.log.Info("will refused", "client", w.info.ClientID, "topic", string(m.topic), "code", refusal.Code.String())
 		return
 	}
-	if refusal := b.publishKept(&m); refusal != nil {
+	if _, refusal := b.publishKept(&m, w.number); refusal != nil {
 		b.log.Info("will refused", "client", w.info.ClientID, "topic", string(m.topic), "code", refusal.Code.String())
 	}
 }
 
 // publishKept takes a message from inside the broker through retain and route.
-// It counts its age from now.
-func (b *Broker) publishKept(m *message) *Refusal {
+// It counts its age from now. says is the session whose will it is, 0 if it is
+// none. The position is where what is promised by it is stored.
+func (b *Broker) publishKept(m *message, says store.SessionID) (store.Position, *Refusal) {
 	sc := scratches.Get().(*scratch)
 	routes := b.routers.Get().(*routeCache)
 	sc.now = time.Now()
 	m.arrived = sc.now.UnixNano()
 	sc.of(m)
+	sc.saysWill = says
 	_, refusal := b.accept(sc, routes, nil)
+	pos := b.keep.commit(sc, nil, 0)
 	b.routers.Put(routes)
 	scratches.Put(sc.reset())
-	return refusal
+	return pos, refusal
 }
 
 // detach ends a connection's hold on its session: the session goes on for its
@@ -73,20 +80,24 @@ func (c *conn) detach(code mqtt.ReasonCode, text string) {
 	s.mu.Lock()
 	s.conn.Store(nil)
 	orphans := s.queue.takeShared()
+	s.sinkLocked()
 	s.mu.Unlock()
 	b.redeliver(orphans, s) // while the session is still ours: nobody can come back in between
 
 	expiry := c.expiry.Load()
-	ends := expiry == 0 || b.ctx.Err() != nil
+	ends := expiry == 0 || b.ctx.Err() != nil && !s.stored.Load()
 	if ends {
+		s.mu.Lock()
+		s.will, w = w, nil // said by end, before the store forgets it
+		s.mu.Unlock()
 		s.end()
 	}
-	if w != nil && (ends || w.delay == 0) {
+	if w != nil && w.delay == 0 {
 		b.publishWill(w)
 		w = nil
 	}
 	if !ends {
-		s.park(w, expiry)
+		s.park(w, expiry, time.Now().UnixNano())
 	}
 	c.sayGone(code, text)
 	b.release(s, ends)
@@ -109,16 +120,19 @@ func (c *conn) sayGone(code mqtt.ReasonCode, text string) {
 
 // park starts the clocks of a session whose client is away: its will's delay
 // and its own end, whichever comes first [MQTT-3.1.3-9, 5.0] [MQTT-4.1.0-2, 5.0].
-func (s *session) park(w *will, expiry uint32) {
+// It is away since then, Unix ns.
+func (s *session) park(w *will, expiry uint32, away int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.recordLocked(expiry, away, w)
 	s.will = w
 	if w != nil && w.delay < expiry {
-		s.timers[0] = time.AfterFunc(time.Duration(w.delay)*time.Second, s.willDue)
+		s.timers[0] = time.AfterFunc(left(away, w.delay), s.willDue)
 	}
 	if expiry != mqtt.NeverExpires {
-		left := time.Duration(expiry) * time.Second
-		s.until.Store(int64(s.b.since(time.Now()) + left))
+		left := left(away, expiry)
+		// No earlier than now, which may be the broker's first moment: 0 is for ever.
+		s.until.Store(max(1, int64(s.b.since(time.Now())+left)))
 		s.timers[1] = time.AfterFunc(left, func() { s.b.expire(s) })
 	}
 }
@@ -154,8 +168,8 @@ func (s *session) end() {
 	}
 	s.ended = true
 	s.stopTimersLocked()
-	w, subs := s.will, s.subs
-	s.will, s.subs = nil, nil
+	w, subs, cold, from := s.will, s.subs, s.cold, s.tail.from
+	s.will, s.subs, s.tail = nil, nil, tail{}
 	orphans := s.queue.takeShared()
 	s.out.All(func(slot *slot) bool {
 		// [X5-4.8.2-b] QoS 1; a QoS 2 message half sent goes to nobody else
@@ -174,9 +188,11 @@ func (s *session) end() {
 		s.b.uninstall(sub)
 	}
 	s.b.redeliver(orphans, s)
+	s.orphans(subs, cold, from, func(some []delivery) { s.b.redeliver(some, s) })
 	if w != nil {
 		s.b.publishWill(w)
 	}
+	s.forget()
 }
 
 // redeliver offers what a shared subscription's member left undone to the
@@ -186,7 +202,11 @@ func (b *Broker) redeliver(orphans []delivery, from *session) {
 		sc := scratches.Get().(*scratch)
 		sc.now = time.Now()
 		sc.of(d.m)
-		if !d.share.deliver(sc, nil, from) {
+		given := d.share != nil && d.share.deliver(sc, nil, from)
+		b.keep.commit(sc, nil, 0)
+		if given {
+			from.keepDone(d.seq)
+		} else {
 			from.giveBack(d)
 		}
 		scratches.Put(sc.reset())
@@ -201,6 +221,5 @@ func (s *session) giveBack(d delivery) {
 		s.b.count.dropped.Add(1)
 		return
 	}
-	s.queue.push(d)
-	s.backlog.Store(true)
+	s.enqueueLocked(s.conn.Load(), &d)
 }

@@ -28,7 +28,7 @@ var arrows = map[string][]string{
 	"internal/arch":    {},
 	"transport":        {},
 
-	"":        {"mqtt", "packet", "topic", "flow", "link", "transport", "internal/index", "internal/readbuf"}, // midge itself
+	"":        {"mqtt", "packet", "topic", "flow", "link", "store", "transport", "internal/index", "internal/readbuf"}, // midge itself
 	"conform": {"mqtt"},                                                                                       // docs/decisions/0004
 	"bench":   {"mqtt", "packet", "topic", "flow", "link", "transport"},
 

@@ -294,6 +294,8 @@ func (st *Store) Close() error {
 	st.mu.Unlock()
 	st.work.Broadcast()
 	<-st.ended
+	st.files.Lock()
+	defer st.files.Unlock()
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	err := st.err

@@ -19,6 +19,9 @@ func (st *Store) fetch(p place) (*store.Op, error) {
 		return nil, errGone
 	}
 	if !inMemory {
+		if s.f == nil {
+			return nil, store.ErrClosed
+		}
 		if _, err := s.f.ReadAt(b, int64(p.off)); err != nil {
 			return nil, fmt.Errorf("store: %s at %d: %w", s.name, p.off, err)
 		}
