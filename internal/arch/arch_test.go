@@ -29,7 +29,7 @@ var arrows = map[string][]string{
 	"transport":        {},
 
 	"":        {"mqtt", "packet", "topic", "flow", "link", "store", "transport", "internal/index", "internal/readbuf"}, // midge itself
-	"conform": {"mqtt"},                                                                                       // docs/decisions/0004
+	"conform": {"mqtt"},                                                                                                // docs/decisions/0004
 	"bench":   {"mqtt", "packet", "topic", "flow", "link", "transport"},
 
 	"cmd/midge": {"", "bench", "tiny", "tiny/host", "conform", "transport", "mqtt", "client", "topic", "store", "store/disk"},
