@@ -4,9 +4,11 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"os"
 
 	"github.com/midgemq/midge"
 	"github.com/midgemq/midge/mqtt"
+	"github.com/midgemq/midge/store/disk"
 	"github.com/midgemq/midge/transport"
 )
 
@@ -84,4 +86,40 @@ func ExampleBroker_Serve() {
 	b.Serve(inside)
 	fmt.Println(len(b.Addrs()), "listeners")
 	// Output: 3 listeners
+}
+
+// What the broker acknowledges is on the disk. It is there when the next
+// broker starts, and when that is after a power cut.
+func ExampleConfig_store() {
+	dir, _ := os.MkdirTemp("", "midge")
+	defer os.RemoveAll(dir)
+	quiet := slog.New(slog.DiscardHandler)
+	run := func(use func(*midge.Broker)) {
+		st, err := disk.Open(dir, disk.Options{Logger: quiet}) // Durability is Always
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		defer st.Close() // after the broker
+		b, err := midge.New(midge.Config{Listeners: []midge.Listener{}, Logger: quiet, Store: st})
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		defer b.Close()
+		use(b)
+	}
+
+	run(func(b *midge.Broker) {
+		err := b.Publish(mqtt.Message{Topic: "attic", Payload: []byte("21.5"), QoS: mqtt.AtLeastOnce, Retain: true})
+		fmt.Println("stored:", err == nil)
+	})
+	run(func(b *midge.Broker) {
+		heard := make(chan string)
+		b.Subscribe("attic", mqtt.AtLeastOnce, func(m mqtt.Message) { heard <- string(m.Payload) })
+		fmt.Println("the next broker has", <-heard)
+	})
+	// Output:
+	// stored: true
+	// the next broker has 21.5
 }

@@ -113,12 +113,7 @@ func (o *benchOptions) write(out io.Writer, r *bench.Report) error {
 // benchProgress draws one line that is written over on a terminal, and one
 // line for each phase elsewhere.
 func benchProgress(errs io.Writer) (show func(bench.Progress), clear func()) {
-	f, ok := errs.(*os.File)
-	tty := false
-	if ok {
-		st, err := f.Stat()
-		tty = err == nil && st.Mode()&os.ModeCharDevice != 0
-	}
+	tty := terminal(errs) != nil
 	phase := ""
 	show = func(p bench.Progress) {
 		if !tty {

@@ -8,7 +8,6 @@ import (
 	"io"
 	"net"
 	"net/url"
-	"os"
 	"strings"
 
 	"github.com/midgemq/midge/conform"
@@ -102,11 +101,8 @@ func withPort(u *url.URL, port string) string {
 // progress draws one line that is written over, on a terminal only. An empty
 // result clears it.
 func progress(errs io.Writer, filter conform.Filter) func(conform.Result) {
-	f, ok := errs.(*os.File)
-	if !ok {
-		return func(conform.Result) {}
-	}
-	if st, err := f.Stat(); err != nil || st.Mode()&os.ModeCharDevice == 0 {
+	f := terminal(errs)
+	if f == nil {
 		return func(conform.Result) {}
 	}
 	total, done, failed := 0, 0, 0

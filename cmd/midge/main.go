@@ -48,7 +48,7 @@ var (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
+	context.AfterFunc(ctx, stop) // the second signal ends it at once
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 
@@ -95,6 +95,7 @@ Examples:
   midge                                        a broker on 127.0.0.1:1883
   midge --tcp :1883 --ws :8080                 on every address, and for browsers
   midge --tls :8883 --cert c.pem --key k.pem   with TLS
+  midge --data /var/lib/midge                  remembering what it acknowledged
   midge conform 127.0.0.1:1883                 test the broker there
 
 midge COMMAND --help has the options of a command.

@@ -38,6 +38,11 @@ func TestExitCodes(t *testing.T) {
 		{"--tls 127.0.0.1:0 --cert x --key y --require-cert", exitUsage, "--cafile"},
 		{"--tls 127.0.0.1:0 --cert nofile --key nofile", exitFailed, "nofile"},
 		{"serve extra", exitUsage, "extra"},
+		{"--durability always", exitUsage, "--data DIR"},
+		{"--data x --durability sometimes", exitUsage, "always, interval or none"},
+		{"--data x --interval 1s", exitUsage, "--durability interval"},
+		{"--data x --durability interval --interval -1s", exitUsage, "more than 0"},
+		{"--data /dev/null", exitFailed, "/dev/null"},
 		{"conform", exitUsage, "argument is missing"},
 		{"tiny --bill", exitOK, "total"},
 		{"tiny --clients 251 --bill", exitUsage, "not within [1, 250]"},
@@ -73,27 +78,37 @@ func (s *startLine) Write(p []byte) (int, error) {
 // serving starts midge serve and returns the URLs it says it listens on.
 func serving(t *testing.T, args ...string) []string {
 	t.Helper()
+	urls, _ := startServing(t, args...)
+	return urls
+}
+
+// startServing is serving that can be ended before the test does: end returns
+// what went to standard error.
+func startServing(t *testing.T, args ...string) (urls []string, end func() string) {
+	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan int)
 	out := &startLine{line: make(chan string, 1)}
 	first := out.line
 	var errs bytes.Buffer
 	go func() { ended <- run(ctx, args, out, &errs) }()
-	t.Cleanup(func() {
+	end = sync.OnceValue(func() string {
 		stop()
 		if code := <-ended; code != exitOK {
 			t.Errorf("serve ended with %d: %s", code, errs.String())
 		}
+		return errs.String()
 	})
+	t.Cleanup(func() { end() })
 	select {
 	case line := <-first:
-		_, urls, _ := strings.Cut(line, "listens on ")
-		return strings.Fields(urls)
+		_, list, _ := strings.Cut(line, "listens on ")
+		return strings.Fields(list), end
 	case code := <-ended:
 		go func() { ended <- code }()
 		t.Fatalf("serve ended with %d: %s", code, errs.String())
 	}
-	return nil
+	return nil, nil
 }
 
 func TestServeSaysWhereItListens(t *testing.T) {

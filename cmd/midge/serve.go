@@ -25,6 +25,7 @@ type serveFlags struct {
 	wsPath            string
 	origins           list
 	verbose           bool
+	data              dataFlags
 }
 
 // A list is a flag that may be repeated.
@@ -65,6 +66,7 @@ func (f *serveFlags) define(fs *flag.FlagSet) {
 	fs.StringVar(&f.wsPath, "ws-path", "/mqtt", "`path` of --ws and --wss")
 	fs.Var(&f.origins, "ws-origin", "`origin` of web pages that may connect, such as https://example.org; * is any (repeatable; default: pages of this host)")
 	fs.BoolVar(&f.verbose, "v", false, "log every connection")
+	f.data.define(fs)
 }
 
 // listeners makes the configuration's listeners of the flags.
@@ -107,11 +109,14 @@ func serve(ctx context.Context, args []string, out, errs io.Writer) error {
 	fs := newFlags("serve", out, errs, "midge serve [options]", `
 Runs an MQTT broker until it is interrupted. Without a listener it listens on
 `+strings.TrimPrefix(midge.DefaultListen, "tcp://")+`. Port 0 lets the system choose.
+With --data, what it has acknowledged outlives it.
 
 Examples:
   midge serve --tcp :1883 --tcp [::1]:2883
   midge serve --tls :8883 --wss :8443 --cert server.pem --key server.key
-  midge serve --unix /run/midge.sock`)
+  midge serve --unix /run/midge.sock
+  midge serve --data /var/lib/midge
+  midge serve --data /var/lib/midge --durability interval --interval 200ms`)
 	f.define(fs.FlagSet)
 	if err := parse(fs, args, 0); err != nil {
 		return err
@@ -120,14 +125,32 @@ Examples:
 	if err != nil {
 		return usage(fs, err)
 	}
+	keep, err := f.data.options()
+	if err != nil {
+		return usage(fs, err)
+	}
 	level := slog.LevelInfo
 	if f.verbose {
 		level = slog.LevelDebug
 	}
-	b, err := midge.New(midge.Config{
+	cfg := midge.Config{
 		Listeners: listeners,
 		Logger:    slog.New(slog.NewTextHandler(errs, &slog.HandlerOptions{Level: level})),
-	})
+	}
+	if keep == nil {
+		return serveUntil(ctx, cfg, out)
+	}
+	st, err := f.data.openData(keep, cfg.Logger, errs)
+	if err != nil {
+		return err
+	}
+	cfg.Store = st
+	return errors.Join(serveUntil(ctx, cfg, out), st.Close())
+}
+
+// serveUntil runs a broker until ctx ends.
+func serveUntil(ctx context.Context, cfg midge.Config, out io.Writer) error {
+	b, err := midge.New(cfg)
 	if err != nil {
 		return fmt.Errorf("%w\n%s", err, advise(err))
 	}

@@ -54,6 +54,10 @@ type Options struct {
 	// Logger is told about recovery, damage and a disk that fails; nil: slog.Default.
 	Logger *slog.Logger
 
+	// Progress, if not nil, is called by Open every tenth of a second while it
+	// reads: how many bytes of how many. The log is not told then.
+	Progress func(read, of int64)
+
 	// ReadOnly opens what is there as it is, and changes nothing: not even what
 	// a power cut left behind. It goes with a store that is in use.
 	ReadOnly bool
@@ -116,6 +120,9 @@ type waiter struct {
 }
 
 var _ store.Store = (*Store)(nil)
+
+// ErrInUse is in the error of Open for a directory that another process has open.
+var ErrInUse = errors.New("in use by another process")
 
 // Open opens the store in dir, which is made if it is missing, and reads what
 // it keeps, in one pass over its files. Damage does not keep it from opening:

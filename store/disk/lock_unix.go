@@ -19,7 +19,7 @@ func lock(dir string) (*os.File, error) {
 	}
 	err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 	if errors.Is(err, syscall.EWOULDBLOCK) {
-		err = fmt.Errorf("%s is in use by another process", dir)
+		err = fmt.Errorf("%s: %w", dir, ErrInUse)
 	}
 	if err != nil {
 		f.Close()

@@ -240,7 +240,8 @@ func (st *Store) sayFound() {
 	}
 }
 
-// progress tells the log how far the reading is, once a second.
+// progress tells how far the reading is: Options.Progress often, or the log
+// once a second.
 type progress struct {
 	st          *Store
 	start, said time.Time
@@ -253,8 +254,18 @@ func (p *progress) saw(n int64) {
 	if p.frames++; p.frames%4096 != 0 {
 		return
 	}
-	if now := time.Now(); now.Sub(p.said) >= time.Second {
-		p.said = now
-		p.st.log.Info("store: reading", "dir", p.st.path, "percent", 100*p.seen/max(p.of, 1), "after", now.Sub(p.start).Round(time.Second))
+	show, every := p.st.opt.Progress, time.Second
+	if show != nil {
+		every = time.Second / 10
 	}
+	now := time.Now()
+	if now.Sub(p.said) < every {
+		return
+	}
+	p.said = now
+	if show != nil {
+		show(p.seen, p.of)
+		return
+	}
+	p.st.log.Info("store: reading", "dir", p.st.path, "percent", 100*p.seen/max(p.of, 1), "after", now.Sub(p.start).Round(time.Second))
 }
