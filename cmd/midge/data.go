@@ -52,17 +52,23 @@ func (f *dataFlags) options() (*disk.Options, error) {
 // openData opens the folder, and draws how far it is if somebody looks.
 func (f *dataFlags) openData(o *disk.Options, log *slog.Logger, errs io.Writer) (*disk.Store, error) {
 	o.Logger = log
-	clear := func() {}
-	if terminal(errs) != nil {
-		o.Progress = func(read, of int64) { fmt.Fprintf(errs, "\r\x1b[K%s", progressLine("reading "+f.dir, read, of)) }
-		clear = func() { fmt.Fprint(errs, "\r\x1b[K") }
-	}
+	done := drawProgress(errs, "reading "+f.dir, o)
 	st, err := disk.Open(f.dir, *o)
-	clear()
+	done()
 	if errors.Is(err, disk.ErrInUse) {
 		return nil, fmt.Errorf("%w\nanother midge keeps its data there: stop it, or choose another folder", err)
 	}
 	return st, err
+}
+
+// drawProgress has the reading of a folder drawn, if somebody looks. done takes
+// it away.
+func drawProgress(errs io.Writer, what string, o *disk.Options) (done func()) {
+	if terminal(errs) == nil {
+		return func() {}
+	}
+	o.Progress = func(read, of int64) { fmt.Fprintf(errs, "\r\x1b[K%s", progressLine(what, read, of)) }
+	return func() { fmt.Fprint(errs, "\r\x1b[K") }
 }
 
 // progressLine draws a bar: what, how much of it, and the share.

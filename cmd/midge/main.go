@@ -29,6 +29,7 @@ type command struct {
 func commands() []command {
 	return []command{
 		{"serve", "run the broker (what midge does without a command)", serve},
+		{"check", "print what the broker has stored, and what is damaged", checkCmd},
 		{"pub", "publish messages", pubCmd},
 		{"sub", "subscribe and print messages", subCmd},
 		{"rr", "make a request and print the response", rrCmd},

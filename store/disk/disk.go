@@ -59,7 +59,8 @@ type Options struct {
 	Progress func(read, of int64)
 
 	// ReadOnly opens what is there as it is, and changes nothing: not even what
-	// a power cut left behind. It goes with a store that is in use.
+	// a power cut left behind. It goes with a store that is in use, which it
+	// shows as it was at that moment.
 	ReadOnly bool
 
 	// SegmentSize is how large a file of the log gets, bytes, [4096, 1<<30]; 0: 32 MiB.
@@ -121,6 +122,9 @@ type waiter struct {
 
 var _ store.Store = (*Store)(nil)
 
+// inUse reports whether a store has dir open. It changes nothing.
+func inUse(dir string) bool { return errors.Is(tryLock(dir), ErrInUse) }
+
 // ErrInUse is in the error of Open for a directory that another process has open.
 var ErrInUse = errors.New("in use by another process")
 
@@ -140,7 +144,7 @@ func Open(dir string, opt Options) (*Store, error) {
 			return nil, fmt.Errorf("store: %w", err)
 		}
 	}
-	st, err := open(directory(dir), dir, opt)
+	st, err := open(directory{dir, opt.ReadOnly}, dir, opt)
 	if err != nil {
 		if held != nil {
 			held.Close()
@@ -148,6 +152,7 @@ func Open(dir string, opt Options) (*Store, error) {
 		return nil, fmt.Errorf("store: %w", err)
 	}
 	st.lock = held
+	st.found.InUse = opt.ReadOnly && inUse(dir)
 	return st, nil
 }
 
@@ -276,6 +281,7 @@ func (st *Store) Last() (store.SessionID, store.MessageID) {
 // Stats say how the store is.
 type Stats struct {
 	Bytes, Live int64  // of the log, and of what of it counts
+	Messages    int    // queued and retained, each once
 	Syncs       uint64 // since Open
 	Pending     int64  // bytes appended and not durable
 }
@@ -284,7 +290,10 @@ type Stats struct {
 func (st *Store) Stats() Stats {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	return Stats{Bytes: st.total, Live: st.index.live, Syncs: st.syncs, Pending: int64(st.appended - st.synced)}
+	return Stats{
+		Bytes: st.total, Live: st.index.live, Messages: len(st.index.messages),
+		Syncs: st.syncs, Pending: int64(st.appended - st.synced),
+	}
 }
 
 // Close makes everything appended durable, once more, and closes the files. It

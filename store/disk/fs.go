@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"syscall"
 )
 
 // A file is what the store needs of one.
@@ -30,7 +31,10 @@ type folder interface {
 }
 
 // A directory is a folder of the operating system's.
-type directory string
+type directory struct {
+	path     string
+	readOnly bool
+}
 
 type osFile struct{ *os.File }
 
@@ -49,12 +53,15 @@ func (f osFile) Sync() error { return datasync(f.File) }
 // Open opens a file for reading and writing, or for reading if it cannot be written.
 func (d directory) Open(name string, create bool) (file, error) {
 	flag := os.O_RDWR
-	if create {
+	switch {
+	case d.readOnly:
+		flag = os.O_RDONLY
+	case create:
 		flag |= os.O_CREATE
 	}
-	f, err := os.OpenFile(filepath.Join(string(d), name), flag, 0o600)
-	if err != nil && !create && errors.Is(err, fs.ErrPermission) {
-		f, err = os.Open(filepath.Join(string(d), name))
+	f, err := os.OpenFile(filepath.Join(d.path, name), flag, 0o600)
+	if err != nil && !create && (errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS)) {
+		f, err = os.Open(filepath.Join(d.path, name))
 	}
 	if err != nil {
 		return nil, err
@@ -63,20 +70,20 @@ func (d directory) Open(name string, create bool) (file, error) {
 }
 
 // Remove deletes a file.
-func (d directory) Remove(name string) error { return os.Remove(filepath.Join(string(d), name)) }
+func (d directory) Remove(name string) error { return os.Remove(filepath.Join(d.path, name)) }
 
 // Rename moves a file.
 func (d directory) Rename(from, to string) error {
-	target := filepath.Join(string(d), to)
+	target := filepath.Join(d.path, to)
 	if err := os.MkdirAll(filepath.Dir(target), 0o700); err != nil {
 		return err
 	}
-	return os.Rename(filepath.Join(string(d), from), target)
+	return os.Rename(filepath.Join(d.path, from), target)
 }
 
 // List names what lies in the directory.
 func (d directory) List() ([]string, error) {
-	entries, err := os.ReadDir(string(d))
+	entries, err := os.ReadDir(d.path)
 	var names []string
 	for _, e := range entries {
 		if e.Type().IsRegular() {
@@ -89,7 +96,7 @@ func (d directory) List() ([]string, error) {
 
 // Sync makes the directory's entries durable.
 func (d directory) Sync() error {
-	f, err := os.Open(string(d))
+	f, err := os.Open(d.path)
 	if err != nil {
 		return err
 	}

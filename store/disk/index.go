@@ -323,11 +323,14 @@ func (x *index) hold(s *session, id store.PacketID, at place) {
 // settle ends the reading of the log: what has no place of its own is not
 // there, entries of messages that were not committed never were, and messages
 // nobody refers to go. It returns how many entries and retained messages had
-// lost their message to damage, and what has to be said so that no entry comes
-// back when the log is read the next time.
-func (x *index) settle() (lost int, tombs []store.Op) {
+// lost their message to damage, how many sessions themselves, and what has to
+// be said so that no entry comes back when the log is read the next time.
+func (x *index) settle() (lost, gone int, tombs []store.Op) {
 	for id, s := range x.sessions {
 		if s.at.size == 0 {
+			if len(s.subs)+len(s.queue) > 0 {
+				gone++
+			}
 			x.end(s)
 			delete(x.sessions, id)
 			continue
@@ -362,7 +365,7 @@ func (x *index) settle() (lost int, tombs []store.Op) {
 		m.committed = true
 		x.keep(id, m)
 	}
-	return lost, tombs
+	return lost, gone, tombs
 }
 
 // counts reports whether op at at is what the index refers to, and makes op

@@ -11,3 +11,6 @@ import (
 func lock(dir string) (*os.File, error) {
 	return os.OpenFile(filepath.Join(dir, "LOCK"), os.O_RDWR|os.O_CREATE, 0o600)
 }
+
+// tryLock knows nothing.
+func tryLock(string) error { return nil }

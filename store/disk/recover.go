@@ -16,7 +16,9 @@ type Report struct {
 	Torn     int64    // bytes at the end that a crash left unfinished; nothing durable was among them
 	Damage   []Damage // what could not be read although it had been durable
 	Lost     int      // queued and retained messages whose content was there
+	Sessions int      // sessions that something is left of, but not the session itself
 	Aside    string   // the folder, below the store's, that damaged files are moved to
+	InUse    bool     // by another process; only with Options.ReadOnly
 }
 
 // Damaged reports whether something durable could not be read.
@@ -40,7 +42,7 @@ func (st *Store) Report() Report { return st.found }
 // recover reads the log.
 func (st *Store) recover() error {
 	start := time.Now()
-	if err := st.findSegments(); err != nil {
+	if err := st.findAll(); err != nil {
 		return err
 	}
 	st.index.replay = true
@@ -52,15 +54,32 @@ func (st *Store) recover() error {
 		}
 		st.readSegment(s, next, &p)
 	}
-	lost, tombs := st.index.settle()
+	lost, gone, tombs := st.index.settle()
 	st.found.Lost = lost
+	if len(st.found.Damage) > 0 {
+		st.found.Sessions = gone
+	}
+	st.found.Segments = len(st.segments)
 	if err := st.beginAppending(); err != nil {
 		return err
 	}
 	st.tombs = tombs
-	st.found.Segments, st.found.Took = len(st.segments), time.Since(start)
+	st.found.Took = time.Since(start)
 	st.sayFound()
 	return nil
+}
+
+// findAll is findSegments for a store that may be in use: a file that has been
+// removed since it was listed is no reason to give up.
+func (st *Store) findAll() error {
+	for tries := 1; ; tries++ {
+		err := st.findSegments()
+		if err == nil || !st.opt.ReadOnly || !errors.Is(err, fs.ErrNotExist) || len(st.segments) == 0 || tries == 10 {
+			return err
+		}
+		st.closeFiles()
+		st.segments, st.total, st.found.Damage = nil, 0, nil
+	}
 }
 
 // findSegments opens every segment's file.
@@ -179,13 +198,13 @@ func (s *segment) durableBeyond(gap int64) bool {
 
 // beginAppending makes the end of the log one that can be appended to.
 func (st *Store) beginAppending() error {
+	if st.opt.ReadOnly {
+		return nil
+	}
 	n := len(st.segments)
 	if n == 0 {
 		st.segments = []*segment{newSegment(1, 0)}
 		st.total = headerSize
-		return nil
-	}
-	if st.opt.ReadOnly {
 		return nil
 	}
 	last := st.segments[n-1]
@@ -235,8 +254,8 @@ func (st *Store) sayFound() {
 	for _, d := range r.Damage {
 		st.log.Error("store: damaged", "dir", st.path, "what", d.String(), "kept in", r.Aside)
 	}
-	if r.Lost > 0 {
-		st.log.Error("store: messages lost to the damage", "dir", st.path, "messages", r.Lost)
+	if r.Lost+r.Sessions > 0 {
+		st.log.Error("store: lost to the damage", "dir", st.path, "messages", r.Lost, "sessions", r.Sessions)
 	}
 }
 
