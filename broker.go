@@ -257,12 +257,7 @@ func (b *Broker) Disconnect(clientID string, code mqtt.ReasonCode) bool {
 
 // Clients lists who is connected, in no order.
 func (b *Broker) Clients() []ClientStats {
-	b.mu.Lock()
-	all := make([]*session, 0, len(b.owners))
-	for s := range b.owners {
-		all = append(all, s)
-	}
-	b.mu.Unlock()
+	all := b.owned()
 	list := make([]ClientStats, 0, len(all))
 	for _, s := range all {
 		if c := s.conn.Load(); c != nil { // not about to come, not leaving
@@ -270,6 +265,17 @@ func (b *Broker) Clients() []ClientStats {
 		}
 	}
 	return list
+}
+
+// owned is every session a connection is in charge of, or about to be, or leaving.
+func (b *Broker) owned() []*session {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	all := make([]*session, 0, len(b.owners))
+	for s := range b.owners {
+		all = append(all, s)
+	}
+	return all
 }
 
 // describe is what there is to say of a session whose client is connected by c.

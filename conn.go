@@ -36,7 +36,10 @@ type conn struct {
 	routes   routeCache
 	dirty    []*conn // connections this one's batch wrote to
 	exchange Exchange
+	asked    *Connect // what exchange was told of the client, and tells of it
 	greeting *greeting
+	expires  *time.Timer     // ends the connection with the credentials
+	denied   bool            // the log knows of a denied message
 	goodbye  mqtt.ReasonCode // the client's DISCONNECT code
 	said     bool            // goodbye counts
 	err      error           // why serve ends, if it is somebody's fault
@@ -246,6 +249,7 @@ func (c *conn) flushDirty() {
 
 // end says the last word, closes, and settles what the session is owed.
 func (c *conn) end() {
+	c.lease(time.Time{})
 	code, text := c.verdict()
 	code, first := c.outbox.conclude(&c.in, code, text, c.err != nil)
 	if !first {

@@ -142,8 +142,13 @@ func (c *conn) admit(ctx context.Context, sc *scratch) (over bool, err error) {
 	}
 	c.info = ClientInfo{
 		Remote: c.remote, ClientID: g.hello.ClientID, Username: g.hello.Username, Version: g.hello.Version,
-		KeepAlive: keepAlive, CleanStart: g.hello.CleanStart, Since: sc.now,
+		KeepAlive: keepAlive, CleanStart: g.hello.CleanStart, Since: sc.now, Access: g.hello.Access,
 	}
+	if until := g.hello.Until; !until.IsZero() && !until.After(sc.now) {
+		return true, &Refusal{mqtt.NotAuthorized, "the credentials have expired"}
+	}
+	c.checkWill(g)
+	c.routes.access = g.hello.Access
 	c.expiry.Store(min(g.expiry, c.b.set.expiryMax))
 	limits := c.b.set.limits
 	if c.info.Version != mqtt.V5 {
@@ -162,6 +167,7 @@ func (c *conn) admit(ctx context.Context, sc *scratch) (over bool, err error) {
 		return true, err // nil: the last word came first
 	}
 	c.session, c.greeting, c.exchange = s, nil, nil
+	c.lease(g.hello.Until)
 	c.b.count.connects.Add(1)
 	c.b.log.Debug("client connected", "client", c.info.ClientID, "remote", c.remote.Addr,
 		"version", c.info.Version.String(), "session_present", present)
@@ -237,6 +243,7 @@ func (s *session) resume(c *conn, g *greeting, k *packet.Connack) bool {
 	if !ok {
 		return false
 	}
+	s.setAccess(c.info.Access)
 	s.stopTimersLocked()
 	s.will = nil // [MQTT-3.1.3-9, 5.0] a delayed will is off when the client is back in time
 	s.in.Resume(c.in.Limits().ReceiveMaximum)
@@ -269,10 +276,10 @@ func (c *conn) authContinue(sc *scratch, p *packet.Auth) (bool, error) {
 
 // authRun lets the exchange take one step and says how it went.
 func (c *conn) authRun(ctx context.Context, sc *scratch, method string, data []byte) (bool, error) {
-	hello := c.greeting.orInfo(c)
 	if c.exchange == nil {
+		c.asked = c.greeting.orInfo(c)
 		if hook := c.b.set.Hooks.Enhanced; hook != nil {
-			c.b.contain("Enhanced", func() error { c.exchange = hook(ctx, hello, method); return nil })
+			c.b.contain("Enhanced", func() error { c.exchange = hook(ctx, c.asked, method); return nil })
 		}
 		if c.exchange == nil {
 			return true, &Refusal{Code: mqtt.BadAuthenticationMethod} // [MQTT-4.12.0-1, 5.0]
@@ -298,6 +305,8 @@ func (c *conn) authRun(ctx context.Context, sc *scratch, method string, data []b
 	if done {
 		a.Code = mqtt.Success
 		c.exchange = nil
+		c.lease(c.asked.Until)
+		c.b.index.Renew() // its Access may answer otherwise now
 		c.in.Reauthenticated()
 	}
 	a.Properties = &packet.Properties{AuthenticationMethod: []byte(method), AuthenticationData: reply}
@@ -313,6 +322,6 @@ func (g *greeting) orInfo(c *conn) *Connect {
 	}
 	return &Connect{
 		Remote: c.info.Remote, Version: c.info.Version, ClientID: c.info.ClientID,
-		Username: c.info.Username, KeepAlive: c.info.KeepAlive, CleanStart: c.info.CleanStart,
+		Username: c.info.Username, KeepAlive: c.info.KeepAlive, CleanStart: c.info.CleanStart, Access: c.info.Access,
 	}
 }

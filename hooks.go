@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"time"
 
 	"github.com/midgemq/midge/mqtt"
 )
@@ -37,12 +38,14 @@ type Hooks struct {
 	Accept func(ctx context.Context, r Remote, clients int) error
 
 	// Authenticate is asked about a CONNECT. Without it everyone is let in.
-	// It is not asked when CONNECT names a method that Enhanced runs.
+	// It may set c's Username, Access and Until. It is not asked when CONNECT
+	// names a method that Enhanced runs.
 	Authenticate func(ctx context.Context, c *Connect) error
 
 	// Enhanced runs enhanced authentication (5.0, 4.12): it returns the
 	// exchange for a method, or nil for a method it does not know. It is
-	// called again for each re-authentication.
+	// called again for each re-authentication. The exchange may set c's Username,
+	// Access and Until; of these, a re-authentication only Until.
 	Enhanced func(ctx context.Context, c *Connect, method string) Exchange
 
 	// Connected and Disconnected frame every session's time online, one time
@@ -72,6 +75,11 @@ type Connect struct {
 	CleanStart  bool
 	KeepAlive   uint16 // seconds
 	Properties  []mqtt.UserProperty
+
+	// What authentication found out.
+
+	Access Access    // what the client may do; nil: everything
+	Until  time.Time // when the connection ends at the latest; zero: never
 }
 
 // A Subscription is what a client asks to be sent.

@@ -26,6 +26,7 @@ type ClientInfo struct {
 	KeepAlive  uint16 // seconds; 0: none
 	CleanStart bool
 	Since      time.Time
+	Access     Access // what Hooks.Authenticate gave it; nil: everything is allowed
 }
 
 // ClientStats count what passed on one connection.

@@ -140,6 +140,10 @@ func (c *conn) authorize(sc *scratch, p *packet.Publish) *Refusal {
 	if p.Properties.PayloadFormatIndicator == 1 && !p.PayloadFormatOK() {
 		return &Refusal{Code: mqtt.PayloadFormatInvalid, Reason: "payload is not UTF-8"}
 	}
+	if c.info.Access != nil && c.routes.plan(c.b, p.Topic).denied {
+		c.sayDenied(p.Topic)
+		return errDenied
+	}
 	if c.b.set.Hooks.Publish == nil {
 		return nil
 	}
@@ -147,6 +151,8 @@ func (c *conn) authorize(sc *scratch, p *packet.Publish) *Refusal {
 	c.flush()
 	return c.b.askPublish(c.ctx, c.info, &sc.m)
 }
+
+var errDenied = &Refusal{Code: mqtt.NotAuthorized}
 
 // askPublish asks Hooks.Publish about m.
 func (b *Broker) askPublish(ctx context.Context, info ClientInfo, m *message) *Refusal {

@@ -100,7 +100,7 @@ func (b *Broker) owed(sub *subscription) []*message {
 	var all []*message
 	now := time.Now().UnixNano()
 	b.retained.Match(sub.spec.Filter, func(m *message) bool {
-		if _, alive := m.remaining(now); alive {
+		if _, alive := m.remaining(now); alive && sub.s.mayReceive(m.topic) {
 			all = append(all, m)
 		}
 		return true
@@ -173,7 +173,9 @@ func (s *session) replayLocked(c, by *conn) bool {
 		return true
 	}
 	d := r.delivery(r.left[0])
-	if d.qos == mqtt.AtMostOnce {
+	if !s.mayReceive(d.m.topic) {
+		// It was, when the subscription was made.
+	} else if d.qos == mqtt.AtMostOnce {
 		if !c.outbox.sendPlain(c, by, &d) {
 			return false
 		}

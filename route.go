@@ -26,15 +26,17 @@ type plan struct {
 	version uint64
 	targets []target
 	groups  []*group
+	denied  bool // its own client may not publish there; nobody gets it
 }
 
 // A routeCache remembers the plans of the topics a connection publishes to.
 // While nobody subscribes or unsubscribes, a topic is matched once.
 type routeCache struct {
-	plans []*plan
-	room  int // targets that plans have room for, in all
-	found []*subscription
-	place map[*session]int
+	access Access // of the connection it belongs to; nil: it may publish anything
+	plans  []*plan
+	room   int // targets that plans have room for, in all
+	found  []*subscription
+	place  map[*session]int
 }
 
 const (
@@ -44,7 +46,7 @@ const (
 
 // forget gives the memory back. A client that has nothing to publish does not
 // need it.
-func (r *routeCache) forget() { *r = routeCache{} }
+func (r *routeCache) forget() { *r = routeCache{access: r.access} }
 
 var routeSeed = maphash.MakeSeed()
 
@@ -65,7 +67,10 @@ func (r *routeCache) plan(b *Broker, topic []byte) *plan {
 	p.topic = append(p.topic[:0], topic...)
 	p.version = version
 	r.room -= cap(p.targets)
-	r.found = b.index.Match(topic, r.found[:0])
+	r.found = r.found[:0]
+	if p.denied = r.access != nil && !r.access.MayPublish(topic); !p.denied {
+		r.found = b.index.Match(topic, r.found)
+	}
 	r.build(p)
 	r.room += cap(p.targets)
 	clear(r.found)
@@ -90,6 +95,9 @@ func (r *routeCache) build(p *plan) {
 	for _, sub := range r.found {
 		if sub.group != nil {
 			p.groups = append(p.groups, sub.group)
+			continue
+		}
+		if !sub.s.mayReceive(p.topic) {
 			continue
 		}
 		if i, ok := r.place[sub.s]; ok {

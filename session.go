@@ -28,6 +28,9 @@ type session struct {
 	// anyone; written under mu.
 	conn atomic.Pointer[conn]
 
+	// access is what the client may do, while it is away too; nil: everything.
+	access atomic.Pointer[Access]
+
 	// stored says that the session's content is in the broker's store. It is
 	// settled before the session's first message.
 	stored atomic.Bool
@@ -182,7 +185,7 @@ func (s *session) sendLocked(c *conn, by *conn, sc *scratch, d *delivery) bool {
 		now = sc.now.UnixNano()
 	}
 	x := variant{qos: d.qos, retain: d.retain, ids: d.ids}
-	if !s.b.due(d, now) || !o.fits(d.m, &x) { // [MQTT-3.1.2-25, 5.0]
+	if !s.b.due(d, now) || !o.fits(d.m, &x) || sc == nil && !s.mayReceive(d.m.topic) { // [MQTT-3.1.2-25, 5.0]
 		if sc == nil {
 			s.keepDone(d.seq)
 		}
@@ -321,6 +324,10 @@ func (s *session) resendLocked(c, by *conn) bool {
 		d := &slot.Value
 		x := variant{qos: d.qos, retain: d.retain, ids: d.ids, id: slot.ID, dup: true}
 		now := time.Now().UnixNano()
+		if !s.mayReceive(d.m.topic) {
+			s.forgetLocked(slot)
+			return true
+		}
 		if o.kept.messages > 0 || d.until != nil && !d.until.kept(s.b.keep) {
 			s.withholdPublishLocked(c, d, &x, 0, now)
 			return true

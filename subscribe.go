@@ -78,6 +78,11 @@ func (c *conn) subscribeOne(p *packet.Subscribe, req packet.Subscription) (sub *
 	if topic.HasWildcard(rest) && !c.b.set.limits.WildcardAvailable {
 		return nil, false, mqtt.WildcardSubscriptionsNotSupported
 	}
+	if a := c.info.Access; a != nil && !a.MaySubscribe(rest) {
+		c.b.count.denied.Add(1)
+		c.b.log.Info("subscription denied", "client", c.info.ClientID, "user", c.info.Username, "filter", sub.spec.Filter)
+		return nil, false, mqtt.NotAuthorized
+	}
 	if refusal := c.askSubscribe(&sub.spec); refusal != nil {
 		return nil, false, refusal.Code
 	}

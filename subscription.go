@@ -130,7 +130,7 @@ func (g *group) deliver(sc *scratch, by *conn, except *session) bool {
 	for i := range members {
 		m := &members[(start+i)%len(members)]
 		switch {
-		case m.s == except:
+		case m.s == except, !m.s.mayReceive(sc.m.topic):
 		case m.s.online():
 			m.s.deliver(sc, by, g.delivery(sc, m))
 			return true

@@ -39,7 +39,11 @@ func (b *Broker) publishWill(w *will) {
 	ctx, cancel := context.WithTimeout(b.ctx, farewell)
 	defer cancel()
 	m := *w.m
-	if refusal := b.askPublish(ctx, w.info, &m); refusal != nil {
+	refusal := b.askPublish(ctx, w.info, &m)
+	if a := w.info.Access; a != nil && !a.MayPublish(m.topic) {
+		refusal = errDenied
+	}
+	if refusal != nil {
 		b.count.denied.Add(1)
 		b.keep.commit(&scratch{saysWill: w.number}, nil, 0) // it has had its chance
 		b.log.Info("will refused", "client", w.info.ClientID, "topic", string(m.topic), "code", refusal.Code.String())

@@ -24,6 +24,9 @@ func NewTree[V comparable]() *Tree[V] { return new(Tree[V]) }
 // returned since. A result may be kept as long.
 func (t *Tree[V]) Version() uint64 { return t.version.Load() }
 
+// Renew changes Version alone: what was made of results counts for nothing.
+func (t *Tree[V]) Renew() { t.version.Add(1) }
+
 // Add puts v under filter; putting it there twice is putting it there once. A
 // filter is taken as it is, check it first. The tree keeps no part of the
 // string. A level takes 64 bytes or more, however short it is: bound the

@@ -1,0 +1,114 @@
+package midge
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/midgemq/midge/mqtt"
+)
+
+// An Access says what one client may do. Hooks.Authenticate, or an Exchange,
+// gives it to the client as Connect.Access; it stays with the session while
+// the client is away.
+//
+// Its methods are called from many goroutines and under the broker's locks:
+// they answer at once, allocate nothing, and call nothing of the broker. The
+// broker remembers the answers of MayPublish and MayReceive; after a change
+// call Broker.Reauthorize.
+type Access interface {
+	// MayPublish is asked about the topic of a message, and of a will.
+	MayPublish(topic []byte) bool
+
+	// MaySubscribe is asked about a filter, without the $share/group/ in front.
+	MaySubscribe(filter string) bool
+
+	// MayReceive is asked about the topic of a message that a subscription of
+	// the client matches: live, retained, queued, or sent again.
+	MayReceive(topic []byte) bool
+}
+
+// mayReceive reports whether the session's client may see what is published
+// to a topic. With no Access everything is allowed: after a restart that of an
+// absent client is unknown, and it is asked for what has been queued when the
+// client is back.
+func (s *session) mayReceive(topic []byte) bool {
+	a := s.access.Load()
+	return a == nil || (*a).MayReceive(topic)
+}
+
+// setAccess puts a in force. Plans made under another one are made again.
+func (s *session) setAccess(a Access) {
+	old := s.access.Load()
+	switch {
+	case a != nil:
+		s.access.Store(&a)
+	case old == nil:
+		return
+	default:
+		s.access.Store(nil)
+	}
+	s.b.index.Renew()
+}
+
+// sayDenied tells the log of a message the client may not publish: loudly of
+// the first one.
+func (c *conn) sayDenied(topic []byte) {
+	level := slog.LevelDebug
+	if !c.denied {
+		c.denied, level = true, slog.LevelInfo
+	}
+	if c.b.log.Enabled(c.ctx, level) {
+		c.b.log.Log(c.ctx, level, "publish denied", "client", c.info.ClientID, "user", c.info.Username, "topic", string(topic))
+	}
+}
+
+// checkWill drops a will that the client may not publish. It is told apart
+// here and not only when it is said: a broker that finds it in its store does
+// not know what its client was allowed.
+func (c *conn) checkWill(g *greeting) {
+	if g.will == nil || c.info.Access == nil || c.info.Access.MayPublish(g.will.m.topic) {
+		return
+	}
+	c.b.count.denied.Add(1)
+	c.b.log.Info("will refused", "client", c.info.ClientID, "topic", string(g.will.m.topic), "code", mqtt.NotAuthorized.String())
+	g.will = nil
+}
+
+// lease ends the connection at a time; zero is never. Called by serve alone.
+func (c *conn) lease(until time.Time) {
+	if c.expires != nil {
+		c.expires.Stop()
+		c.expires = nil
+	}
+	if !until.IsZero() {
+		c.expires = time.AfterFunc(time.Until(until), func() {
+			if c.kick(mqtt.MaximumConnectTime, "the credentials have expired") {
+				c.b.log.Info("credentials expired", "client", c.info.ClientID, "remote", c.remote.Addr)
+			}
+		})
+	}
+}
+
+// Reauthorize makes a change of what clients may do, or of who may be here,
+// take effect: every Access is asked again, and each connected client for
+// which stay returns an error is disconnected as if a hook had refused it. It
+// returns those. stay is called by this goroutine and may block; nil lets
+// everyone stay.
+func (b *Broker) Reauthorize(stay func(c ClientInfo) error) (gone []ClientInfo) {
+	b.index.Renew()
+	if stay == nil {
+		return nil
+	}
+	for _, s := range b.owned() {
+		c := s.conn.Load()
+		if c == nil { // not about to come, not leaving
+			continue
+		}
+		err := b.contain("Reauthorize", func() error { return stay(c.info) })
+		if refusal := refusalOf(err); refusal != nil && c.kick(refusal.Code, refusal.Reason) {
+			b.log.Info("client may not stay", "client", c.info.ClientID, "remote", c.remote.Addr, "error", err)
+			gone = append(gone, c.info)
+		}
+	}
+	return gone
+}
