@@ -230,6 +230,8 @@ func (t *TLS) verify(roots *x509.CertPool, also func(tls.ConnectionState) error)
 			chain = chains[0]
 		} else if len(state.VerifiedChains) > 0 {
 			chain = state.VerifiedChains[0]
+		} else {
+			chain = t.signers(chain)
 		}
 		if len(t.Pins) > 0 && !t.pinned(chain) {
 			return errPin
@@ -239,6 +241,21 @@ func (t *TLS) verify(roots *x509.CertPool, also func(tls.ConnectionState) error)
 		}
 		return nil
 	}
+}
+
+// signers are, of certificates that nothing vouches for, the first, whose key
+// the server has proven, and those of the others that its signatures lead to:
+// anybody can show a certificate of somebody else's.
+func (t *TLS) signers(shown []*x509.Certificate) []*x509.Certificate {
+	last := shown[0]
+	chain := []*x509.Certificate{last}
+	for _, cert := range shown[1:] {
+		if last.CheckSignatureFrom(cert) != nil {
+			break
+		}
+		chain, last = append(chain, cert), cert
+	}
+	return chain
 }
 
 func (t *TLS) pinned(chain []*x509.Certificate) bool {

@@ -246,3 +246,28 @@ func TestOwnDialer(t *testing.T) {
 		t.Errorf("dialed %q", went)
 	}
 }
+
+// Whoever has the pinned certificate, which is public, and not its key, is
+// not the server: a chain that is not verified counts by its first
+// certificate, or by a pinned one that has signed it.
+func TestPinsOfAnImposter(t *testing.T) {
+	w := newTLSWorld(t)
+	leaf, _ := x509.ParseCertificate(w.server)
+	for name, pinned := range map[string]*x509.Certificate{"leaf": leaf, "authority": w.ca.cert} {
+		o := &client.TLS{InsecureNoVerification: true, Pins: [][sha256.Size]byte{sha256.Sum256(pinned.RawSubjectPublicKeyInfo)}}
+		cfg, err := o.Config()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cfg.VerifyConnection(tls.ConnectionState{PeerCertificates: []*x509.Certificate{leaf, w.ca.cert}}); err != nil {
+			t.Errorf("%s: the server itself: %v", name, err)
+		}
+		forged, _ := newAuthority(t).sign(&x509.Certificate{DNSNames: []string{"broker.test"}})
+		imposter, _ := x509.ParseCertificate(forged)
+		for _, behind := range [][]*x509.Certificate{{leaf}, {w.ca.cert}, {leaf, w.ca.cert}} {
+			if cfg.VerifyConnection(tls.ConnectionState{PeerCertificates: append([]*x509.Certificate{imposter}, behind...)}) == nil {
+				t.Errorf("%s: an imposter is let through", name)
+			}
+		}
+	}
+}
