@@ -26,6 +26,7 @@ type FileStore struct {
 	size  int64 // of the file
 	bytes int64 // a file of nothing but what is live would have
 	buf   []byte
+	retry int64 // not to be rewritten below this size, since that failed
 }
 
 // FileOptions shape a FileStore.
@@ -38,11 +39,13 @@ type FileOptions struct {
 
 const (
 	fileMagic  = "midge1\r\n"
-	batchHead  = 8        // length and checksum
-	opHead     = 13       // kind, key, length
-	compactMin = 1 << 20  // a smaller file is left alone
-	maxBatch   = 64 << 20 // a larger one is damage... of the length
+	batchHead  = 8       // length and checksum
+	opHead     = 13      // kind, key, length
+	compactMin = 1 << 20 // a smaller file is left alone
+	maxBatch   = 1 << 30 // a larger one is damage of the length
 )
+
+var errBatch = errors.New("client: changes above a gigabyte at once")
 
 var crcTable = crc32.MakeTable(crc32.Castagnoli)
 
@@ -110,6 +113,8 @@ func whole(b []byte) bool {
 }
 
 // batch returns the body of the batch at the front of b, nil if there is none.
+// It looks at the form first: a checksum for whatever might be a length would
+// read a torn tail over and over.
 func batch(b []byte) []byte {
 	if len(b) < batchHead {
 		return nil
@@ -119,10 +124,22 @@ func batch(b []byte) []byte {
 		return nil
 	}
 	body := b[batchHead : batchHead+n]
-	if crc32.Checksum(body, crcTable) != binary.BigEndian.Uint32(b[4:]) {
+	if !formed(body) || crc32.Checksum(body, crcTable) != binary.BigEndian.Uint32(b[4:]) {
 		return nil
 	}
 	return body
+}
+
+// formed reports whether changes and nothing else fill a body.
+func formed(body []byte) bool {
+	for len(body) >= opHead && body[0] <= 1 {
+		n := int(binary.BigEndian.Uint32(body[9:]))
+		if n > len(body)-opHead {
+			return false
+		}
+		body = body[opHead+n:]
+	}
+	return len(body) == 0
 }
 
 // replay applies the batch at the front of b and returns what it took.
@@ -131,11 +148,8 @@ func (s *FileStore) replay(b []byte) int {
 	if body == nil {
 		return 0
 	}
-	for rest := body; len(rest) >= opHead; {
+	for rest := body; len(rest) > 0; {
 		key, n := binary.BigEndian.Uint64(rest[1:]), int(binary.BigEndian.Uint32(rest[9:]))
-		if n > len(rest)-opHead {
-			return 0
-		}
 		s.keep(Op{Key: key, Value: rest[opHead : opHead+n], Delete: rest[0] == 1})
 		rest = rest[opHead+n:]
 	}
@@ -184,6 +198,9 @@ func (s *FileStore) Apply(ops []Op) error {
 	if len(s.buf) == batchHead {
 		return nil
 	}
+	if len(s.buf) > maxBatch {
+		return errBatch
+	}
 	seal(s.buf)
 	if _, err := s.f.WriteAt(s.buf, s.size); err != nil {
 		return err
@@ -200,8 +217,8 @@ func (s *FileStore) Apply(ops []Op) error {
 	if cap(s.buf) > 1<<20 {
 		s.buf = nil
 	}
-	if s.size > compactMin && s.size > 4*s.bytes {
-		return s.compact()
+	if s.size > max(compactMin, 4*s.bytes, s.retry) && s.compact() != nil {
+		s.retry = 2 * s.size // the changes are in the old file, which stays
 	}
 	return nil
 }
@@ -238,7 +255,7 @@ func (s *FileStore) compact() error {
 		return err
 	}
 	s.f.Close()
-	s.f, s.size = f, int64(len(b))
+	s.f, s.size, s.retry = f, int64(len(b)), 0
 	return syncDir(filepath.Dir(s.path))
 }
 

@@ -163,3 +163,66 @@ func TestFileStoreIsLocked(t *testing.T) {
 		t.Error("no folder")
 	}
 }
+
+// A change is made once it is in the file: that the file cannot be rewritten
+// is no reason to deny it.
+func TestFileStoreCannotCompact(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "store")
+	st := openStore(t, path)
+	if err := os.Mkdir(path+".new", 0o700); err != nil { // in the way of the rewriting
+		t.Fatal(err)
+	}
+	value := make([]byte, 100<<10)
+	for i := range 50 {
+		value[0] = byte(i)
+		if err := st.Apply([]client.Op{{Key: 1, Value: value}}); err != nil {
+			t.Fatalf("change %d: %v", i, err)
+		}
+	}
+	st.Close()
+	os.Remove(path + ".new")
+	if got := contents(t, openStore(t, path))[1]; got[0] != 49 {
+		t.Errorf("change %d is the last", got[0])
+	}
+}
+
+// The largest message MQTT has is read back, and what follows it.
+func TestFileStoreLargeMessages(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "store")
+	st := openStore(t, path)
+	large := make([]byte, 65<<20)
+	for _, op := range []client.Op{{Key: 1, Value: large}, {Key: 2, Value: []byte("behind")}} {
+		if err := st.Apply([]client.Op{op}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	st.Close()
+	st = openStore(t, path)
+	if all := contents(t, st); len(all[1]) != len(large) || all[2] != "behind" || st.Damaged() != 0 {
+		t.Errorf("%d bytes, %q, %d damaged", len(all[1]), all[2], st.Damaged())
+	}
+}
+
+// A torn tail full of what could be lengths is not read over and over: every
+// byte of this one begins a batch of a megabyte, by its length.
+func TestFileStoreTornTailIsQuick(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "store")
+	st := openStore(t, path)
+	tail := bytes.Repeat([]byte{0, 16}, 24<<20)
+	if err := st.Apply([]client.Op{{Key: 1, Value: []byte("kept")}, {Key: 2, Value: []byte("kept")}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := st.Apply([]client.Op{{Key: 3, Value: tail}}); err != nil {
+		t.Fatal(err)
+	}
+	st.Close()
+	info, _ := os.Stat(path)
+	os.Truncate(path, info.Size()-1)
+	st = openStore(t, path)
+	if n := len(contents(t, st)); n != 2 || st.Damaged() == 0 {
+		t.Errorf("%d records, %d bytes damaged", n, st.Damaged())
+	}
+	if _, err := os.Stat(path + ".damaged"); err == nil {
+		t.Error("a torn tail is taken for damage")
+	}
+}
