@@ -14,7 +14,8 @@ import (
 // replies are the answers that requests of this client wait for. They come
 // under a topic of its own, whatever Response Information the server gave.
 type replies struct {
-	s *session
+	s    *session
+	turn chan struct{} // one token: to subscribe
 
 	mu      sync.Mutex
 	topic   string
@@ -24,7 +25,7 @@ type replies struct {
 var errNoRequests = errors.New("client: requests need MQTT 5.0")
 
 func newReplies(s *session) *replies {
-	r := &replies{s: s, waiting: map[string]chan Message{}}
+	r := &replies{s: s, turn: make(chan struct{}, 1), waiting: map[string]chan Message{}}
 	s.replies.Store(r)
 	return r
 }
@@ -43,6 +44,12 @@ func (r *replies) renew(info Info) {
 
 // prepare returns the response topic, subscribed to.
 func (r *replies) prepare(ctx context.Context, info Info) (string, error) {
+	select {
+	case r.turn <- struct{}{}:
+		defer func() { <-r.turn }()
+	case <-ctx.Done():
+		return "", context.Cause(ctx)
+	}
 	r.mu.Lock()
 	topic := r.topic
 	r.mu.Unlock()
@@ -51,7 +58,7 @@ func (r *replies) prepare(ctx context.Context, info Info) (string, error) {
 	}
 	base := info.ResponseInfo
 	if base == "" {
-		base = "reply/" + info.ClientID
+		base = "reply/" + plainLevels.Replace(info.ClientID)
 	}
 	topic = strings.TrimSuffix(base, "/") + "/" + rand.Text()[:8]
 	if _, err := r.s.subscribe(ctx, []Subscription{{Filter: topic, QoS: mqtt.AtLeastOnce}}); err != nil {
@@ -59,11 +66,12 @@ func (r *replies) prepare(ctx context.Context, info Info) (string, error) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.topic == "" {
-		r.topic = topic
-	}
-	return r.topic, nil
+	r.topic = topic
+	return topic, nil
 }
+
+// plainLevels makes part of a topic name out of any identifier.
+var plainLevels = strings.NewReplacer("+", "_", "#", "_")
 
 // Request publishes m with a Response Topic and Correlation Data of its own
 // and returns the answer, through as many connections as that takes. 5.0 only.

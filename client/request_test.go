@@ -71,3 +71,37 @@ func TestCarrier(t *testing.T) {
 		t.Error("the shared properties have changed")
 	}
 }
+
+// A client identifier is no part of a topic name as it is.
+func TestRequestUnderAnyIdentifier(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, midge.Config{})
+		c := w.client(client.Config{Options: client.Options{ClientID: "+me/#"}})
+		if err := c.Respond(ctx, "q", 1, func(_ context.Context, m client.Message) (mqtt.Message, error) {
+			return message("", "yes", 1), nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if m, err := c.Request(ctx, message("q", "", 1)); err != nil || string(m.Payload) != "yes" {
+			t.Errorf("%q, %v", m.Payload, err)
+		}
+	})
+}
+
+// Requests made at once share one response topic.
+func TestRequestsShareATopic(t *testing.T) {
+	in(t, func(t *testing.T, v *server) {
+		c, p := v.connected(client.Config{})
+		ctx, cancel := context.WithCancel(ctx)
+		one := later(func() error { _, err := c.Request(ctx, message("q", "", 0)); return err })
+		two := later(func() error { _, err := c.Request(ctx, message("q", "", 0)); return err })
+		p.suback(p.wantSubscribe().ID, 1)
+		a, b := p.wantPublish(), p.wantPublish()
+		if string(a.Properties.ResponseTopic) != string(b.Properties.ResponseTopic) {
+			t.Errorf("%s and %s", a.Properties.ResponseTopic, b.Properties.ResponseTopic)
+		}
+		cancel()
+		result(t, one)
+		result(t, two)
+	})
+}
