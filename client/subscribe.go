@@ -367,13 +367,22 @@ func (s *session) answeredLocked(r *request) {
 		if mine == nil {
 			continue
 		}
-		mine.made = !r.codes[i].Failed()
-		if !mine.made {
-			s.forgetSubLocked(sub.Filter)
+		if !s.askedLocked(sub.Filter) { // or the last answer counts
+			mine.made = !r.codes[i].Failed()
+			if !mine.made {
+				s.forgetSubLocked(sub.Filter)
+			}
 		}
 		s.events.emit(SubscribedEvent{Filter: sub.Filter, Code: r.codes[i], Reason: r.text, Restored: r.restore})
 	}
 	r.end(nil)
+}
+
+// askedLocked reports whether a SUBSCRIBE for filter has no answer yet.
+func (s *session) askedLocked(filter string) bool {
+	return slices.ContainsFunc(s.requests, func(r *request) bool {
+		return slices.ContainsFunc(r.subs, func(sub Subscription) bool { return sub.Filter == filter })
+	})
 }
 
 func encodeUsers(all []mqtt.UserProperty) (out packet.UserProperties) {

@@ -3,6 +3,7 @@ package client_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"testing"
 	"testing/synctest"
 
@@ -177,5 +178,36 @@ func TestDropped(t *testing.T) {
 			t.Errorf("%d dropped, told of %d", n, dropped)
 		}
 		close(block)
+	})
+}
+
+// The answer to an older request says nothing about a newer one for the same
+// filter.
+func TestSubscribeTwiceAtOnce(t *testing.T) {
+	in(t, func(t *testing.T, v *server) {
+		c, p := v.connected(client.Config{})
+		var box inbox
+		one := later(func() error { _, err := c.Subscribe(ctx, client.Subscription{Filter: "a", QoS: 2}); return err })
+		first := p.wantSubscribe()
+		two := later(func() error {
+			_, err := c.Subscribe(ctx, client.Subscription{Filter: "a", QoS: 1, Handler: box.take})
+			return err
+		})
+		second := p.wantSubscribe()
+		p.suback(first.ID, byte(mqtt.NotAuthorized))
+		p.suback(second.ID, 1)
+		if result(t, one) == nil {
+			t.Error("the first was refused")
+		}
+		if err := result(t, two); err != nil {
+			t.Error(err)
+		}
+		p.publish("a", "comes", 0, 0)
+		if got := box.texts(); !slices.Equal(got, []string{"comes"}) {
+			t.Errorf("%q", got)
+		}
+		p.nc.Close()
+		p, _ = v.admit() // and is made again
+		p.wantSubscribe()
 	})
 }
