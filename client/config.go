@@ -110,8 +110,8 @@ type Options struct {
 	// they come; see Message.Offset.
 	StreamAbove int
 
-	// MaxUnhandled bounds the bytes received that wait for a handler, [1024,
-	// 1<<40]; 0: 16 MiB. Above it reading stops, and the server waits; unless
+	// MaxUnhandled bounds the bytes received that wait for a handler, for each
+	// of Concurrency, [1024, 1<<40]; 0: 16 MiB. Above it reading stops, and the server waits; unless
 	// the server owes an answer to a call or a message of the outbox, which a
 	// handler may be waiting for: then reading goes on, and QoS 0 messages
 	// there is no room for are dropped and counted.
@@ -180,11 +180,12 @@ func (o Options) resolve() (*settings, error) {
 	if o.Version != 0 && !o.Version.Known() {
 		fault("Version is %d", o.Version)
 	}
-	if !utf8.ValidString(o.ClientID) || len(o.ClientID) > mqtt.MaxStringLen {
-		fault("ClientID is no string MQTT can carry")
+	errs = append(errs, checkString("ClientID", o.ClientID), checkString("Username", o.Username), checkUsers(o.User))
+	if len(o.Password) > mqtt.MaxStringLen {
+		fault("Password is above 65,535 bytes")
 	}
-	if w := o.Will; w != nil {
-		if err := checkMessage(&w.Message); err != nil {
+	if o.Will != nil {
+		if err := o.Will.check(); err != nil {
 			fault("Will: %w", err)
 		}
 	}
@@ -196,8 +197,8 @@ func (o Options) resolve() (*settings, error) {
 	if o.SessionExpiry > 0 && o.ClientID == "" {
 		fault("a session that outlives the program needs a ClientID")
 	}
-	if len(errs) > 0 {
-		return nil, fmt.Errorf("client: options: %w", errors.Join(errs...))
+	if err := errors.Join(errs...); err != nil {
+		return nil, fmt.Errorf("client: options: %w", err)
 	}
 	if s.ClientID == "" && !s.AssignedID {
 		s.ClientID = RandomID("midge")
@@ -266,6 +267,16 @@ const Forever = mqtt.NeverExpires * time.Second
 // RandomID returns prefix and 18 random letters and digits, an identifier
 // every server accepts if prefix has at most 5 bytes.
 func RandomID(prefix string) string { return prefix + rand.Text()[:18] }
+
+func (w *Will) check() error {
+	switch {
+	case len(w.Payload) > mqtt.MaxStringLen:
+		return errors.New("the payload is above 65,535 bytes")
+	case w.Delay < 0 || w.Delay/time.Second > mqtt.NeverExpires:
+		return fmt.Errorf("the Delay is %v", w.Delay)
+	}
+	return checkMessage(&w.Message)
+}
 
 // checkMessage is about the program's own mistakes.
 func checkMessage(m *mqtt.Message) error {

@@ -559,9 +559,12 @@ func TestOptionsAreChecked(t *testing.T) {
 		"Version": {Version: 9}, "ClientID": {ClientID: "\xFF"}, "KeepAlive": {KeepAlive: time.Millisecond},
 		"ReceiveMaximum": {ReceiveMaximum: -1}, "MaxPacketSize": {MaxPacketSize: 3}, "MaxInflight": {MaxInflight: 70000},
 		"Will": {Will: &client.Will{}}, "TLS": {TLS: &client.TLS{CAFile: "nofile"}}, "ClientID.": {SessionExpiry: time.Hour},
-		"ConnectTimeout": {ConnectTimeout: -1}, "Concurrency": {Concurrency: -1},
+		"ConnectTimeout": {ConnectTimeout: -1}, "Concurrency": {Concurrency: -1}, "ClientID..": {ClientID: "a\x00b"},
+		"Username": {Username: "\xFF"}, "Password": {Password: make([]byte, 65536)}, "user property": {User: []mqtt.UserProperty{{Name: "\x00"}}},
+		"Will: the payload": {Will: &client.Will{Message: message("a", string(make([]byte, 65536)), 0)}},
+		"Will: the Delay":       {Will: &client.Will{Message: message("a", "", 0), Delay: -1}},
 	} {
-		if _, err := client.New(client.Config{Options: o}); err == nil || !strings.Contains(err.Error(), strings.TrimSuffix(name, ".")) {
+		if _, err := client.New(client.Config{Options: o}); err == nil || !strings.Contains(err.Error(), strings.TrimRight(name, ".")) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
