@@ -78,9 +78,10 @@ func (c *Conn) authStep(p *packet.Auth) error {
 }
 
 // Reauthenticate proves again who the client is, without a new connection. A
-// server that is not convinced ends the connection.
+// server that is not convinced ends the connection; so does an Authenticator
+// that is not, or a ctx that ends halfway.
 func (c *Conn) Reauthenticate(ctx context.Context) error {
-	auth := c.s.set.Auth
+	auth := c.set.Auth
 	if auth == nil || c.version != mqtt.V5 {
 		return errNoAuth
 	}
@@ -96,20 +97,36 @@ func (c *Conn) Reauthenticate(ctx context.Context) error {
 		c.reauthenticate = false
 		c.s.mu.Unlock()
 	}()
+	data, err := auth.Start(ctx)
+	if err != nil {
+		return fmt.Errorf("client: authentication: %w", err)
+	}
+	if err = c.prove(ctx, auth, data); err != nil {
+		c.s.mu.Lock()
+		defer c.s.mu.Unlock()
+		c.endLocked(err, mqtt.UnspecifiedError) // [MQTT-4.12.1-2, 5.0]
+	}
+	return err
+}
+
+// prove goes from the first AUTH to the server's consent.
+func (c *Conn) prove(ctx context.Context, auth Authenticator, data []byte) (err error) {
 	c.s.enter()
 	defer c.s.leave()
-	data, err := auth.Start(ctx)
 	code := mqtt.Reauthenticate
 	for err == nil {
 		c.sendAuth(authPacket(auth, code, data))
 		select {
 		case <-ctx.Done():
-			return context.Cause(ctx)
-		case <-c.done:
+			err = context.Cause(ctx)
+		case <-c.read: // not done, which waits for the handler we may be in
 			return c.Err()
 		case step := <-c.reauth:
 			if step.code == mqtt.Success {
-				return auth.Finish(ctx, step.data)
+				if err = auth.Finish(ctx, step.data); err == nil {
+					return nil
+				}
+				break
 			}
 			code = mqtt.ContinueAuthentication // [MQTT-4.12.0-3, 5.0]
 			data, err = auth.Continue(ctx, step.data)

@@ -142,3 +142,67 @@ func TestReauthenticateEnds(t *testing.T) {
 		}
 	})
 }
+
+// A handler that waits for Reauthenticate when the connection ends does not
+// wait for its own end.
+func TestReauthenticateInAHandler(t *testing.T) {
+	in(t, func(t *testing.T, v *server) {
+		var c *client.Conn
+		ended := make(chan error, 1)
+		ready := make(chan struct{})
+		c, p := v.dialed(client.Options{Auth: &riddles{}, Handler: func(context.Context, client.Message) {
+			<-ready
+			ended <- c.Reauthenticate(context.Background())
+		}}, method)
+		close(ready)
+		p.publish("a", "", 0, 0)
+		p.wantAuth()
+		p.nc.Close()
+		if err := result(t, ended); err == nil {
+			t.Error("authenticated by nobody")
+		}
+	})
+}
+
+func method(k *packet.Connack) { k.Properties.AuthenticationMethod = []byte("RIDDLE") }
+
+// [MQTT-4.12.1-2, 5.0] An authentication that fails on our side, or is given
+// up, ends the connection: half of one means nothing.
+func TestReauthenticateFails(t *testing.T) {
+	for name, say := range map[string]func(*peer, context.CancelFunc){
+		"unfair":   func(p *peer, _ context.CancelFunc) { p.auth(mqtt.ContinueAuthentication, "unfair") },
+		"imposter": func(p *peer, _ context.CancelFunc) { p.auth(mqtt.Success, "imposter") },
+		"given up": func(_ *peer, cancel context.CancelFunc) { cancel() },
+	} {
+		in(t, func(t *testing.T, v *server) {
+			c, p := v.dialed(client.Options{Auth: &riddles{}}, method)
+			ctx, cancel := context.WithCancel(ctx)
+			defer cancel()
+			again := later(func() error { return c.Reauthenticate(ctx) })
+			p.wantAuth()
+			say(p, cancel)
+			if err := result(t, again); err == nil {
+				t.Errorf("%s: authenticated", name)
+			}
+			p.wantEnd(mqtt.UnspecifiedError)
+		})
+	}
+}
+
+// A client that wants enhanced authentication is not talked out of it by a
+// server that says it knows no 5.0.
+func TestAuthenticationIsNotLeftOut(t *testing.T) {
+	in(t, func(t *testing.T, v *server) {
+		call := later(func() error {
+			_, err := client.Dial(ctx, "mqtt://server", client.Options{Auth: &riddles{}, Dial: v.dial})
+			return err
+		})
+		p := v.accept()
+		p.wantConnect()
+		p.connack(refuse(mqtt.UnsupportedProtocolVersion))
+		var refused *client.ConnectError
+		if err := result(t, call); !errors.As(err, &refused) {
+			t.Error(err)
+		}
+	})
+}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"net/url"
+	"slices"
 	"sync"
 	"time"
 
@@ -112,6 +113,7 @@ type Client struct {
 	closed  bool
 	goodbye packet.Disconnect // the last words
 	leaving bool              // Disconnect has given them
+	restart bool              // Connect has been called since
 }
 
 // New makes a client, and takes up what its store holds. It connects when
@@ -124,7 +126,7 @@ func New(cfg Config) (*Client, error) {
 	if err := cfg.Backoff.check(); err != nil {
 		return nil, err
 	}
-	servers := cfg.Servers
+	servers := slices.Clone(cfg.Servers) // ServerMoved changes them
 	if len(servers) == 0 {
 		servers = []string{DefaultServer}
 	}
@@ -185,16 +187,15 @@ func (c *Client) Connect(ctx context.Context) error {
 	defer c.s.leave()
 	for {
 		c.mu.Lock()
-		state, err, changed := c.state, c.err, c.changed
+		state, err, changed, leaving := c.state, c.err, c.changed, c.leaving
 		c.mu.Unlock()
-		switch state {
-		case Connected:
+		switch {
+		case state == Connected && !leaving:
 			return nil
-		case Idle, Closed:
-			if err == nil {
-				err = ErrClosed
-			}
-			return err
+		case state == Closed:
+			return errOr(err, ErrClosed)
+		case state == Idle: // Disconnect, or Retry's error
+			return errOr(err, ErrNotConnected)
 		}
 		select {
 		case <-changed:
@@ -215,9 +216,13 @@ func errOr(err, other error) error {
 func (c *Client) Start() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.running || c.closed {
-		return
+	c.restart = c.running && c.leaving
+	if !c.running && !c.closed {
+		c.startLocked()
 	}
+}
+
+func (c *Client) startLocked() {
 	c.running = true
 	ctx, halt := context.WithCancel(c.ctx)
 	c.halt = halt
@@ -336,7 +341,7 @@ func (c *Client) Disconnect(g Goodbye) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.halt != nil {
-		c.goodbye, c.leaving = g.packet(), true
+		c.goodbye, c.leaving, c.restart = g.packet(), true, false
 		c.halt()
 	}
 }
@@ -376,9 +381,7 @@ func (c *Client) finish() {
 	c.s.events.close()
 	c.loops.Wait()
 	c.s.handlersDone()
-	if c.s.store != nil {
-		c.s.store.Close()
-	}
+	c.s.closeStore()
 }
 
 // Done is closed when a closed client's goroutines have ended, handlers included.
@@ -386,7 +389,8 @@ func (c *Client) Done() <-chan struct{} { return c.done }
 
 // Shutdown waits until the outbox is empty or ctx ends, closes, and waits for
 // the handlers; what is left over stays in the store. It returns ctx's error
-// if that ended first. In a handler use Close, which does not wait for it.
+// if that ended first. In a handler and in OnEvent use Close, which does not
+// wait for them.
 func (c *Client) Shutdown(ctx context.Context) error {
 	err := c.s.drain(ctx)
 	c.Close()

@@ -22,6 +22,7 @@ import (
 type Conn struct {
 	// Immutable once it is open.
 	s       *session
+	set     *settings // of the attempt that made it
 	nc      net.Conn
 	epoch   time.Time
 	version mqtt.Version
@@ -347,7 +348,7 @@ func (c *Conn) handle(t packet.Type) error {
 
 // wanted refuses words the server was asked to leave out [X5-3.1.2.11.7-a].
 func (c *Conn) wanted(p *packet.Properties) error {
-	if c.s.set.NoProblemInfo && p != nil && (p.Has(packet.PropReasonString) || p.Has(packet.PropUserProperty)) {
+	if c.set.NoProblemInfo && p != nil && (p.Has(packet.PropReasonString) || p.Has(packet.PropUserProperty)) {
 		return &packet.Error{Code: mqtt.ProtocolError, Text: "Reason String or User Property that was not wanted"}
 	}
 	return nil

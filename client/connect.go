@@ -22,12 +22,12 @@ type Attempt struct {
 
 // connect makes a connection and puts the session on it.
 func (s *session) connect(ctx context.Context, a *Attempt) (*Conn, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, s.set.ConnectTimeout, errLate)
-	defer cancel()
 	set, err := a.Options.resolve()
 	if err != nil {
 		return nil, err
 	}
+	ctx, cancel := context.WithTimeoutCause(ctx, set.ConnectTimeout, errLate)
+	defer cancel()
 	u, err := url.Parse(a.Server)
 	if err != nil {
 		return nil, errors.New("client: the server's address is no URL")
@@ -39,7 +39,9 @@ func (s *session) connect(ctx context.Context, a *Attempt) (*Conn, error) {
 	}
 	c, err := s.greet(ctx, set, u, first)
 	var refused *ConnectError
-	if set.Version == 0 && errors.As(err, &refused) && refused.Code == mqtt.UnsupportedProtocolVersion {
+	// Enhanced authentication is not to be had before 5.0, nor left out because
+	// somebody says so.
+	if set.Version == 0 && set.Auth == nil && errors.As(err, &refused) && refused.Code == mqtt.UnsupportedProtocolVersion {
 		c, err = s.greet(ctx, set, u, mqtt.V311)
 	}
 	if err != nil && ctx.Err() != nil {
@@ -70,7 +72,7 @@ func (s *session) greet(ctx context.Context, set *settings, u *url.URL, v mqtt.V
 	// Past deadlines end whatever the greeting waits for.
 	stop := context.AfterFunc(ctx, func() { nc.SetDeadline(time.Unix(1, 0)) })
 	c := &Conn{
-		s: s, nc: nc, epoch: time.Now(), version: v,
+		s: s, set: set, nc: nc, epoch: time.Now(), version: v,
 		wake: make(chan struct{}, 1), read: make(chan struct{}), done: make(chan struct{}), reauth: make(chan authStep, 1),
 	}
 	c.info = Info{Server: u.String(), Version: v}

@@ -142,9 +142,10 @@ func (h *hub) take(ctx context.Context, l *listener) (events []Event, more bool)
 // events are what happens from this call on, until ctx or the client ends.
 func (h *hub) events(ctx context.Context) iter.Seq[Event] {
 	l := h.listen()
-	context.AfterFunc(ctx, func() { h.leave(l) })
+	stop := context.AfterFunc(ctx, func() { h.leave(l) })
 	return func(yield func(Event) bool) {
 		defer h.leave(l)
+		defer stop()
 		for more := true; more; {
 			var events []Event
 			events, more = h.take(ctx, l)

@@ -68,6 +68,10 @@ func (c *Client) loop(ctx context.Context) {
 		err = nil
 	}
 	c.setLocked(StateEvent{State: Idle, Err: err})
+	if c.restart {
+		c.restart = false
+		c.startLocked()
+	}
 }
 
 // connections makes one connection after the other. It returns why there are
@@ -110,7 +114,7 @@ func (c *Client) connections(ctx context.Context) error {
 		if lasted == 0 {
 			next++
 		}
-		moved = c.reference(err, server, moved)
+		moved = c.reference(err, server)
 		pause, stop := c.retry(err, c.cfg.Backoff.shorten(full))
 		if stop != nil {
 			return stop
@@ -170,7 +174,7 @@ func (c *Client) stay(ctx context.Context, conn *Conn, attempt int) error {
 
 // reference is where the server wants us, if we follow: for good with
 // ServerMoved, for the next attempt with UseAnotherServer [X5-4.11-a].
-func (c *Client) reference(err error, server, moved string) string {
+func (c *Client) reference(err error, server string) string {
 	var refused *ConnectError
 	var ended *DisconnectError
 	code, ref := mqtt.Success, ""

@@ -123,11 +123,17 @@ func (s *session) accept(ctx context.Context, p *Pending, m *mqtt.Message, wait 
 	} else {
 		s.queue.push(p)
 	}
-	if m.HasExpiry {
-		p.timer = time.AfterFunc(lifetime, func() { s.expire(p) })
-	}
+	s.watchLocked(p)
 	s.pumpLocked()
 	return nil
+}
+
+// watchLocked has a message in the queue ended when its time has run out.
+func (s *session) watchLocked(p *Pending) {
+	if p.record.expires() {
+		left := p.record.left(time.Now().UnixNano())
+		p.timer = time.AfterFunc(time.Duration(left), func() { s.expire(p) })
+	}
 }
 
 // expire ends a message whose time has run out in the queue.

@@ -34,26 +34,52 @@ func (s *session) arrives(c *Conn, p *packet.Publish) (deliver bool, err error) 
 func (s *session) acknowledge(m *Message, code mqtt.ReasonCode) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed != nil {
+	if m.QoS == mqtt.ExactlyOnce {
+		return s.acknowledgeOnceLocked(m, code)
+	}
+	if s.closed != nil || m.from != s.conn {
 		return ErrStaleAck
 	}
-	if m.QoS == mqtt.ExactlyOnce {
-		if m.era != s.era {
-			return ErrStaleAck
-		}
-		if _, open := s.handling[m.id]; !open {
-			return nil
-		}
-		delete(s.handling, m.id)
-		if s.store != nil && !code.Failed() && !s.persistLocked(Op{Key: heldKey(m.id)}) {
-			return s.closed
-		}
-	} else if m.from != s.conn {
+	s.receiving.Ack(m.id, code)
+	s.receiptsLocked(s.conn)
+	return nil
+}
+
+func (s *session) acknowledgeOnceLocked(m *Message, code mqtt.ReasonCode) error {
+	if m.era != s.era {
 		return ErrStaleAck
+	}
+	if _, open := s.handling[m.id]; !open {
+		return nil
+	}
+	if s.closed != nil {
+		return s.holdLocked(m.id, code)
+	}
+	delete(s.handling, m.id)
+	if !code.Failed() && !s.persistLocked(Op{Key: heldKey(m.id)}) {
+		return s.closed
 	}
 	s.receiving.Ack(m.id, code)
 	if s.conn != nil {
 		s.receiptsLocked(s.conn)
+	}
+	if code.Failed() {
+		// Sent again, it is a new message: it is not to be taken for one
+		// that was accepted.
+		s.receiving.Pubrel(m.id)
+	}
+	return nil
+}
+
+// holdLocked notes in the store a message dealt with while the client was
+// being closed, so that the next program does not do it again.
+func (s *session) holdLocked(id mqtt.PacketID, code mqtt.ReasonCode) error {
+	if s.store == nil || s.shut || s.closed != ErrClosed || code.Failed() {
+		return ErrStaleAck
+	}
+	delete(s.handling, id)
+	if s.store.Apply([]Op{{Key: heldKey(id)}}) != nil {
+		return ErrStaleAck
 	}
 	return nil
 }
@@ -70,7 +96,7 @@ func (s *session) receiptsLocked(c *Conn) {
 		if r.QoS == mqtt.ExactlyOnce {
 			t = packet.PUBREC
 		}
-		c.out = c.w.Ack(c.out, t, r.ID, r.Code)
+		c.ackLocked(t, r.ID, r.Code)
 	}
 	c.wakeWriter()
 }
@@ -87,7 +113,7 @@ func (s *session) pubrel(c *Conn, id mqtt.PacketID) {
 			return
 		}
 	}
-	c.out = c.w.Ack(c.out, packet.PUBCOMP, id, code)
+	c.ackLocked(packet.PUBCOMP, id, code)
 	c.wakeWriter()
 }
 

@@ -33,17 +33,17 @@ func (s *session) route(filter string, id uint32, owner string, h Handler) {
 	}
 }
 
-// deliver calls the handlers of one message. One that names the identifiers
-// of subscriptions goes to their handlers and to those of Handle; another
-// goes to every handler whose filter matches.
+// deliver calls the handlers whose filters match. A message that names
+// subscriptions is for theirs and for those of Handle alone; unless it names
+// none that could be meant, since an earlier program made them.
 func (s *session) deliver(m Message) {
+	table := *s.routes.Load()
+	named := slices.ContainsFunc(table, func(r route) bool {
+		return slices.Contains(m.SubscriptionIDs, r.id) && topic.Match(r.filter, m.Topic)
+	})
 	found := false
-	for _, r := range *s.routes.Load() {
-		if len(m.SubscriptionIDs) > 0 && r.id > 0 {
-			if !slices.Contains(m.SubscriptionIDs, r.id) {
-				continue
-			}
-		} else if !topic.Match(r.filter, m.Topic) {
+	for _, r := range table {
+		if named && r.id > 0 && !slices.Contains(m.SubscriptionIDs, r.id) || !topic.Match(r.filter, m.Topic) {
 			continue
 		}
 		found = true

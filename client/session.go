@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -40,6 +41,7 @@ type session struct {
 	closed    error // for good
 	known     bool  // the server has had a session of ours, as far as we know
 	clientID  string
+	shut      bool // and the store with it
 	sending   flow.Outbound[exchange]
 	released  map[mqtt.PacketID]*Pending // exchanges that await PUBCOMP
 	receiving flow.Inbound
@@ -85,6 +87,8 @@ func newSession(set *settings, store Store) (*session, error) {
 	s.routes.Store(&[]route{})
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.sending.Init(min(set.MaxInflight+requestRoom, mqtt.MaxPacketID), nil)
+	s.mu.Lock() // what is loaded may expire at once
+	defer s.mu.Unlock()
 	if store != nil {
 		if err := s.load(); err != nil {
 			return nil, err
@@ -137,15 +141,15 @@ func (s *session) changedLocked() {
 
 // attachLocked puts the session on a connection that has been let in.
 func (s *session) attachLocked(c *Conn) {
-	if !c.info.SessionPresent {
-		s.forgetLocked()
-	}
 	s.known = true
 	s.conn = c
 	s.clientID = c.info.ClientID
+	if !c.info.SessionPresent && !s.forgetLocked() {
+		return // the store failed, and c is at its end
+	}
 	// [MQTT-3.3.4-7, 5.0]
 	s.sending.Resume(min(c.info.Limits.ReceiveMaximum, uint16(s.set.MaxInflight)))
-	announced := s.set.limits.ReceiveMaximum
+	announced := c.set.limits.ReceiveMaximum
 	if c.version != mqtt.V5 {
 		announced = 65535 // an older server was told nothing
 	}
@@ -157,40 +161,46 @@ func (s *session) attachLocked(c *Conn) {
 
 // forgetLocked takes note that the server has no session of ours (any more)
 // [MQTT-3.2.2-5, 5.0]. What it had not acknowledged is sent as new, or given
-// up, as LostPolicy says; a QoS 2 message it had taken over is done.
-func (s *session) forgetLocked() {
+// up, as LostPolicy says; a QoS 2 message it had taken over is done. The store
+// hears of it as of one change; when this reports false it failed.
+func (s *session) forgetLocked() bool {
 	s.era++
 	var again []*Pending
+	var ops []Op
 	for slot := range s.sending.All {
-		switch slot.Stage {
-		case flow.AwaitPuback, flow.AwaitPubrec:
-			again = append(again, slot.Value.p)
+		if p := slot.Value.p; p != nil {
+			again = append(again, p)
+			ops = append(ops, Op{Key: windowKey(p.id), Delete: true})
 		}
 	}
+	for id := range s.receiving.Held {
+		ops = append(ops, Op{Key: heldKey(id), Delete: true})
+	}
+	if !s.persistLocked(ops...) {
+		return false
+	}
 	s.sending.Reset()
+	s.receiving.Reset()
+	clear(s.handling)
+	for _, sub := range s.subs {
+		sub.made = false
+	}
+	// All are where closeLocked finds them before any is at its end.
+	s.queue.prepend(slices.Clone(again))
+	for _, p := range again {
+		p.stage = Waiting
+		s.watchLocked(p)
+	}
 	for id, p := range s.released {
 		delete(s.released, id)
 		s.finishLocked(p, Result{}, nil)
 	}
-	for id := range s.receiving.Held {
-		s.persistLocked(Op{Key: heldKey(id), Delete: true})
-	}
-	s.receiving.Reset()
-	clear(s.handling)
-	kept := again[:0]
-	for _, p := range again {
-		s.persistLocked(Op{Key: windowKey(p.id), Delete: true})
-		if s.lost == FailLost {
-			s.finishLocked(p, Result{}, ErrSessionLost)
-			continue
+	if s.lost == FailLost {
+		for _, p := range again {
+			s.withdrawLocked(p, ErrSessionLost)
 		}
-		p.stage = Waiting
-		kept = append(kept, p)
 	}
-	s.queue.prepend(kept)
-	for _, sub := range s.subs {
-		sub.made = false
-	}
+	return s.closed == nil
 }
 
 // detach takes the session off a connection that has ended.
@@ -349,7 +359,7 @@ func (s *session) finishLocked(p *Pending, r Result, err error) {
 // fails ends the client, since its promises would not be kept: when this
 // reports false nothing more may be said.
 func (s *session) persistLocked(ops ...Op) bool {
-	if s.store == nil {
+	if s.store == nil || len(ops) == 0 {
 		return true
 	}
 	if s.closed != nil {
@@ -399,7 +409,7 @@ func (s *session) pubrecLocked(c *Conn, a *packet.Ack) {
 	case !ok:
 		// [MQTT-4.3.3-4, 5.0]
 		if !a.Code.Failed() {
-			c.out = c.w.Ack(c.out, packet.PUBREL, a.ID, mqtt.PacketIdentifierNotFound)
+			c.ackLocked(packet.PUBREL, a.ID, mqtt.PacketIdentifierNotFound)
 		}
 		return
 	case a.Code.Failed():
@@ -420,7 +430,7 @@ func (s *session) pubrecLocked(c *Conn, a *packet.Ack) {
 		}
 	}
 	// [MQTT-4.6.0-4] PUBRELs leave in the order the PUBRECs came.
-	c.out = c.w.Ack(c.out, packet.PUBREL, a.ID, mqtt.Success)
+	c.ackLocked(packet.PUBREL, a.ID, mqtt.Success)
 }
 
 func (s *session) settleLocked(p *Pending, a *packet.Ack) {

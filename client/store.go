@@ -73,7 +73,7 @@ func (s *session) load() error {
 			messages[n] = s.restored(n, r)
 			order = append(order, n)
 		case kindWindow:
-			if len(v) != 3 {
+			if len(v) != 3 || v[0]|v[1] == 0 {
 				return errRecord
 			}
 			places[n] = place{mqtt.PacketID(binary.BigEndian.Uint16(v)), flow.Stage(v[2])}
@@ -97,6 +97,7 @@ func (s *session) load() error {
 		switch {
 		case at.id == 0:
 			s.queue.push(p)
+			s.watchLocked(p)
 		case at.stage == flow.AwaitPubcomp:
 			if p == nil {
 				p = s.restored(n, nil)
@@ -117,6 +118,16 @@ func (s *session) load() error {
 		s.busy.Add(1)
 	}
 	return nil
+}
+
+// closeStore is the last the store hears.
+func (s *session) closeStore() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.shut = true
+	if s.store != nil {
+		s.store.Close()
+	}
 }
 
 // restored is a message nobody waits for: its end is an event.

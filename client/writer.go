@@ -14,6 +14,14 @@ const (
 	keepSize = 512 << 10 // larger buffers are not kept once written
 )
 
+// ackLocked appends an acknowledgement, unless the last word has been said
+// [MQTT-3.14.4-1, 5.0].
+func (c *Conn) ackLocked(t packet.Type, id mqtt.PacketID, code mqtt.ReasonCode) {
+	if !c.ending {
+		c.out = c.w.Ack(c.out, t, id, code)
+	}
+}
+
 // wakeWriter makes the writer look at out. It never blocks.
 func (c *Conn) wakeWriter() {
 	select {
@@ -59,14 +67,25 @@ func (c *Conn) appendPublishLocked(f *packet.Forward) {
 }
 
 // resendLocked sends what an earlier connection left open
-// [MQTT-4.4.0-1, 5.0] [MQTT-4.4.0-1, 3.1.1].
+// [MQTT-4.4.0-1, 5.0] [MQTT-4.4.0-1, 3.1.1]; what this one does not take has
+// failed.
 func (c *Conn) resendLocked(slot *slot, now int64) {
-	if slot.Value.p == nil { // the message is the server's: PUBREL
-		c.out = c.w.Ack(c.out, packet.PUBREL, slot.ID, mqtt.Success)
+	p, id := slot.Value.p, slot.ID
+	if p == nil { // the message is the server's: PUBREL
+		c.ackLocked(packet.PUBREL, id, mqtt.Success)
 		return
 	}
-	f := slot.Value.p.record.forward(now)
-	f.Dup, f.ID = true, slot.ID // [MQTT-3.3.1-1]
+	f := p.record.forward(now)
+	f.Dup, f.ID = true, id // [MQTT-3.3.1-1]
+	if err := c.allowsLocked(&f); err != nil {
+		if f.QoS == mqtt.AtLeastOnce {
+			c.s.sending.Puback(id)
+		} else {
+			c.s.sending.Pubrec(id, mqtt.UnspecifiedError)
+		}
+		c.s.finishLocked(p, Result{}, err)
+		return
+	}
 	c.appendPublishLocked(&f)
 }
 
@@ -78,9 +97,6 @@ func (c *Conn) writeLoop() {
 	for {
 		buf, due, last := c.take()
 		if len(buf) > 0 {
-			if !last {
-				c.nc.SetWriteDeadline(time.Now().Add(c.s.set.WriteTimeout))
-			}
 			if _, err := c.nc.Write(buf); err != nil {
 				c.writeFailed(err)
 				return
@@ -111,6 +127,9 @@ func (c *Conn) take() (buf []byte, due time.Duration, last bool) {
 	c.out, c.spare = c.spare[:0], nil
 	now := time.Since(c.epoch)
 	if len(buf) > 0 {
+		if !c.ending { // or stopLocked has set a shorter one
+			c.nc.SetWriteDeadline(time.Now().Add(c.set.WriteTimeout))
+		}
 		c.timer.Said(now)
 		return buf, 0, c.ending
 	}
