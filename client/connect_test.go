@@ -562,7 +562,7 @@ func TestOptionsAreChecked(t *testing.T) {
 		"ConnectTimeout": {ConnectTimeout: -1}, "Concurrency": {Concurrency: -1}, "ClientID..": {ClientID: "a\x00b"},
 		"Username": {Username: "\xFF"}, "Password": {Password: make([]byte, 65536)}, "user property": {User: []mqtt.UserProperty{{Name: "\x00"}}},
 		"Will: the payload": {Will: &client.Will{Message: message("a", string(make([]byte, 65536)), 0)}},
-		"Will: the Delay":       {Will: &client.Will{Message: message("a", "", 0), Delay: -1}},
+		"Will: the Delay":   {Will: &client.Will{Message: message("a", "", 0), Delay: -1}},
 	} {
 		if _, err := client.New(client.Config{Options: o}); err == nil || !strings.Contains(err.Error(), strings.TrimRight(name, ".")) {
 			t.Errorf("%s: %v", name, err)
