@@ -38,7 +38,8 @@ func TestStoreFailsBetweenConnections(t *testing.T) {
 }
 
 // What a new connection does not take is not sent on it, though the one before
-// took it [MQTT-3.1.2-24, 5.0]: the server would hang up, for ever.
+// took it [MQTT-3.2.2-11, 5.0] [MQTT-3.2.2-15, 5.0]: the server would hang up,
+// for ever.
 func TestResendWithinLimits(t *testing.T) {
 	in(t, func(t *testing.T, v *server) {
 		c, p := v.connected(client.Config{})
@@ -87,7 +88,7 @@ func TestExpiryOfStoredMessages(t *testing.T) {
 		if n := second.Stats().OutboxMessages; n != 1 {
 			t.Fatalf("%d messages", n)
 		}
-		time.Sleep(time.Minute)
+		<-time.After(time.Minute)
 		synctest.Wait()
 		if n := second.Stats().OutboxMessages; n != 0 {
 			t.Errorf("%d messages are left", n)
