@@ -1,0 +1,63 @@
+package main
+
+import (
+	"context"
+	"time"
+)
+
+// rage kills the broker and starts it again, until it has done so as often as
+// planned: under load, in the middle of its start, and twice in a row.
+func (w *world) rage(ctx context.Context) error {
+	begin := time.Now()
+	for n := 1; n <= w.Kills && time.Since(begin) < w.For; n++ {
+		early := w.rng.IntN(5) == 0 && n > 1
+		if early {
+			w.pause(ctx, between{0, 40 * time.Millisecond}.pick(w.rng))
+		} else {
+			if err := w.server.ready(ctx); err != nil {
+				return w.died(err)
+			}
+			w.pause(ctx, between{10 * time.Millisecond, 600 * time.Millisecond}.pick(w.rng))
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		w.kills.Add(1)
+		if !w.server.kill() {
+			return w.died(errDied)
+		}
+		if w.rng.IntN(20) == 0 {
+			w.pause(ctx, between{0, time.Second}.pick(w.rng))
+		}
+		if err := w.server.start(); err != nil {
+			return err
+		}
+		w.say("%s: %d of %d kills, %s", w.Broker, n, w.Kills, w.ledger.progress())
+	}
+	return nil
+}
+
+// drain lets everybody finish: publishers get their acknowledgements,
+// subscribers come and stay. It ends when nothing is owed any more, or nothing
+// has come for long.
+func (w *world) drain(ctx context.Context) {
+	close(w.stopping)
+	begin := time.Now()
+	w.ledger.touch()
+	for ctx.Err() == nil {
+		w.pause(ctx, 200*time.Millisecond)
+		quiet := w.ledger.quiet()
+		if quiet < time.Second || time.Since(begin) < 2*time.Second {
+			continue
+		}
+		v := w.ledger.judge()
+		busy := false
+		for _, p := range w.publishers {
+			busy = busy || !p.idle.Load()
+		}
+		if owed := v.Faults.Lost + v.Faults.WillsLost; owed == 0 && !busy || quiet > patience {
+			return
+		}
+		w.say("%s: %d deliveries and %d wills are due, nothing for %v", w.Broker, v.Faults.Lost, v.Faults.WillsLost, quiet.Round(time.Second))
+	}
+}

@@ -1,0 +1,84 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+)
+
+// draw prints the runs as one table, as Markdown has it, and below it what the
+// faults were.
+func draw(out io.Writer, all []result) {
+	rows := [][]string{{""}}
+	for _, f := range append([]row{{"kills", 0}, {"seconds", 0}, {"deliveries promised", 0}, {"wills due", 0}, {"looks at retained", 0}}, (&faults{}).rows()...) {
+		rows = append(rows, []string{f.name})
+	}
+	for _, r := range all {
+		v := &r.Verdict
+		cells := []string{r.Plan.Broker, fmt.Sprint(v.Kills), fmt.Sprintf("%.0f", r.Seconds), fmt.Sprint(v.Promised), fmt.Sprint(v.Wills), fmt.Sprint(v.Looks)}
+		for _, f := range v.Faults.rows() {
+			cells = append(cells, fmt.Sprint(f.n))
+		}
+		for i, c := range cells {
+			rows[i] = append(rows[i], c)
+		}
+	}
+	widths := make([]int, len(rows[0]))
+	for _, r := range rows {
+		for i, c := range r {
+			widths[i] = max(widths[i], len(c), 4)
+		}
+	}
+	for n, r := range rows {
+		fmt.Fprintf(out, "| %-*s |", widths[0], r[0])
+		for i, c := range r[1:] {
+			fmt.Fprintf(out, " %*s |", widths[i+1], c)
+		}
+		fmt.Fprintln(out)
+		if n == 0 {
+			fmt.Fprintf(out, "|-%s-|", strings.Repeat("-", widths[0]))
+			for _, w := range widths[1:] {
+				fmt.Fprintf(out, "-%s:|", strings.Repeat("-", w))
+			}
+			fmt.Fprintln(out)
+		}
+	}
+	for _, r := range all {
+		if some := r.Verdict.Faults.Examples; len(some) > 0 {
+			fmt.Fprintf(out, "\n%s, seed %d:\n  %s\n", r.Plan.Broker, r.Plan.Seed, strings.Join(some, "\n  "))
+		}
+	}
+}
+
+// A statusLine shows what is under way: in place on a terminal, now and then
+// elsewhere.
+type statusLine struct {
+	w    io.Writer
+	last time.Time
+	open bool
+}
+
+func (l *statusLine) say(format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	f, _ := l.w.(*os.File)
+	info, err := f.Stat()
+	if terminal := f != nil && err == nil && info.Mode()&os.ModeCharDevice != 0; terminal {
+		fmt.Fprintf(l.w, "\r\x1b[K%s", text)
+		l.open = true
+		return
+	}
+	if time.Since(l.last) > 10*time.Second {
+		fmt.Fprintln(l.w, text)
+		l.last = time.Now()
+	}
+}
+
+// end leaves the line, before something else is printed.
+func (l *statusLine) end() {
+	if l.open {
+		fmt.Fprintln(l.w)
+		l.open = false
+	}
+}
