@@ -5,7 +5,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"log/slog"
 	"strings"
 	"time"
 
@@ -49,10 +48,15 @@ func (f *dataFlags) options() (*disk.Options, error) {
 	return o, nil
 }
 
-// openData opens the folder, and draws how far it is if somebody looks.
-func (f *dataFlags) openData(o *disk.Options, log *slog.Logger, errs io.Writer) (*disk.Store, error) {
-	o.Logger = log
+// openData opens the folder, draws how far it is if somebody looks, and tells
+// the service manager.
+func (f *dataFlags) openData(o *disk.Options, svc *service, errs io.Writer) (*disk.Store, error) {
+	o.Logger = svc.log
 	done := drawProgress(errs, "reading "+f.dir, o)
+	if svc.Notifier != nil {
+		svc.tell(svc.Extend(startMargin))
+		o.Progress = svc.reading
+	}
 	st, err := disk.Open(f.dir, *o)
 	done()
 	if errors.Is(err, disk.ErrInUse) {

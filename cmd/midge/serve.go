@@ -12,8 +12,11 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
+	"time"
 
 	"github.com/midgemq/midge"
+	"github.com/midgemq/midge/store/disk"
 	"github.com/midgemq/midge/transport"
 )
 
@@ -69,18 +72,18 @@ func (f *serveFlags) define(fs *flag.FlagSet) {
 	f.data.define(fs)
 }
 
-// listeners makes the configuration's listeners of the flags.
-func (f *serveFlags) listeners() ([]midge.Listener, error) {
+// listeners makes the configuration's listeners of the flags; handed are
+// sockets that are served besides.
+func (f *serveFlags) listeners(handed *service) ([]midge.Listener, error) {
 	var all []midge.Listener
-	secure := false
+	if len(handed.sockets) > 0 {
+		all = []midge.Listener{} // no default
+	}
+	secure := handed.secure()
 	for _, url := range f.urls {
-		l := midge.Listener{URL: strings.Replace(url, "\x00", f.wsPath, 1)}
-		l.Options.WebSocket.Origins = f.origins
-		if strings.HasPrefix(url, "tls:") || strings.HasPrefix(url, "wss:") {
-			secure = true
-			l.Options.TLS = f.tls()
-		}
-		all = append(all, l)
+		kind, _, _ := strings.Cut(url, ":")
+		secure = secure || kind == "tls" || kind == "wss"
+		all = append(all, midge.Listener{URL: strings.Replace(url, "\x00", f.wsPath, 1), Options: f.options(kind)})
 	}
 	switch {
 	case secure && (f.cert == "" || f.key == ""):
@@ -91,6 +94,15 @@ func (f *serveFlags) listeners() ([]midge.Listener, error) {
 		return nil, errors.New("--require-cert needs --cafile")
 	}
 	return all, nil
+}
+
+// options are those of a listener of this kind.
+func (f *serveFlags) options(kind string) (o transport.Options) {
+	o.WebSocket.Origins = f.origins
+	if kind == "tls" || kind == "wss" {
+		o.TLS = f.tls()
+	}
+	return o
 }
 
 func (f *serveFlags) tls() *transport.ServerTLS {
@@ -109,7 +121,10 @@ func serve(ctx context.Context, args []string, out, errs io.Writer) error {
 	fs := newFlags("serve", out, errs, "midge serve [options]", `
 Runs an MQTT broker until it is interrupted. Without a listener it listens on
 `+strings.TrimPrefix(midge.DefaultListen, "tcp://")+`. Port 0 lets the system choose.
-With --data, what it has acknowledged outlives it.
+With --data, what it has acknowledged outlives it. A service manager that asks
+(systemd: Type=notify, WatchdogSec=) hears when it is ready and how it is, and
+may hand its sockets over; one named tls, ws or wss (FileDescriptorName=) is
+served as that, any other as plain MQTT.
 
 Examples:
   midge serve --tcp :1883 --tcp [::1]:2883
@@ -121,7 +136,16 @@ Examples:
 	if err := parse(fs, args, 0); err != nil {
 		return err
 	}
-	listeners, err := f.listeners()
+	level := slog.LevelInfo
+	if f.verbose {
+		level = slog.LevelDebug
+	}
+	log := slog.New(slog.NewTextHandler(errs, &slog.HandlerOptions{Level: level}))
+	svc, err := newService(log)
+	if err != nil {
+		return err
+	}
+	listeners, err := f.listeners(svc)
 	if err != nil {
 		return usage(fs, err)
 	}
@@ -129,35 +153,61 @@ Examples:
 	if err != nil {
 		return usage(fs, err)
 	}
-	level := slog.LevelInfo
-	if f.verbose {
-		level = slog.LevelDebug
+	r := running{cfg: midge.Config{Listeners: listeners, Logger: log}, flags: &f, svc: svc, out: out}
+	if keep != nil {
+		if r.data, err = f.data.openData(keep, svc, errs); err != nil {
+			return err
+		}
+		r.cfg.Store = r.data
 	}
-	cfg := midge.Config{
-		Listeners: listeners,
-		Logger:    slog.New(slog.NewTextHandler(errs, &slog.HandlerOptions{Level: level})),
-	}
-	if keep == nil {
-		return serveUntil(ctx, cfg, out)
-	}
-	st, err := f.data.openData(keep, cfg.Logger, errs)
-	if err != nil {
-		return err
-	}
-	cfg.Store = st
-	return errors.Join(serveUntil(ctx, cfg, out), st.Close())
+	return r.until(ctx)
 }
 
-// serveUntil runs a broker until ctx ends.
-func serveUntil(ctx context.Context, cfg midge.Config, out io.Writer) error {
-	b, err := midge.New(cfg)
-	if err != nil {
-		return fmt.Errorf("%w\n%s", err, advise(err))
+// A running is one broker with all that belongs to it.
+type running struct {
+	cfg   midge.Config
+	flags *serveFlags
+	svc   *service
+	data  *disk.Store // nil: none
+	out   io.Writer
+}
+
+// farewell is how long the end may take; a disk that hangs must not keep the
+// process.
+const farewell = 30 * time.Second
+
+// until serves until ctx ends, and then ends in good order: nobody is accepted
+// any more, everybody is told, and what there is to store is stored.
+func (r *running) until(ctx context.Context) error {
+	closeData := func() error { return nil }
+	if r.data != nil {
+		closeData = r.data.Close
 	}
-	greet(out, b.Addrs())
+	b, err := midge.New(r.cfg)
+	if err != nil {
+		return errors.Join(fmt.Errorf("%w\n%s", err, advise(err)), closeData())
+	}
+	if err := r.svc.serveSockets(b, r.flags); err != nil {
+		return errors.Join(err, b.Close(), closeData())
+	}
+	greet(r.out, b.Addrs())
+	r.svc.tell(r.svc.Ready())
+	var watching sync.WaitGroup
+	watching.Go(func() { r.svc.watch(ctx, b, r.cfg.Store) })
 	<-ctx.Done()
-	fmt.Fprintln(out, "midge: stopping")
-	return b.Close()
+	r.svc.tell(r.svc.Stopping())
+	fmt.Fprintln(r.out, "midge: stopping")
+	ended := make(chan error, 1)
+	go func() {
+		watching.Wait()
+		ended <- errors.Join(b.Close(), closeData())
+	}()
+	select {
+	case err := <-ended:
+		return err
+	case <-time.After(farewell):
+		return fmt.Errorf("gave up after %v: a connection or the disk does not let go", farewell)
+	}
 }
 
 // greet says where the broker listens and how to try it.

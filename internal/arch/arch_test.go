@@ -25,6 +25,7 @@ var arrows = map[string][]string{
 
 	"internal/index":   {},
 	"internal/readbuf": {},
+	"internal/systemd": {},
 	"internal/arch":    {},
 	"transport":        {},
 
@@ -32,7 +33,7 @@ var arrows = map[string][]string{
 	"conform": {"mqtt"},                                                                                                // docs/decisions/0004
 	"bench":   {"mqtt", "packet", "topic", "flow", "link", "transport"},
 
-	"cmd/midge": {"", "bench", "tiny", "tiny/host", "conform", "transport", "mqtt", "client", "topic", "store", "store/disk"},
+	"cmd/midge": {"", "bench", "tiny", "tiny/host", "conform", "transport", "mqtt", "client", "topic", "store", "store/disk", "internal/systemd"},
 
 	"store":           {"mqtt"},
 	"store/memory":    {"mqtt", "store"},
