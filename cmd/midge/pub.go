@@ -57,7 +57,7 @@ func (p *publishing) all(ctx context.Context) error {
 	if p.o.payload == 'l' {
 		lines := bufio.NewReader(stdin)
 		for {
-			line, err := lines.ReadString('\n')
+			line, err := aside(ctx, p.toolRun, func() (string, error) { return lines.ReadString('\n') })
 			if text, whole := strings.CutSuffix(line, "\n"); whole || text != "" {
 				if err := p.send(ctx, []byte(text)); err != nil {
 					return err
@@ -71,7 +71,7 @@ func (p *publishing) all(ctx context.Context) error {
 			}
 		}
 	}
-	payload, err := p.o.body()
+	payload, err := p.body(ctx)
 	if err != nil {
 		return err
 	}
@@ -91,12 +91,12 @@ func (p *publishing) all(ctx context.Context) error {
 }
 
 // body is the payload of -f, -m, -n or -s.
-func (o *toolOptions) body() ([]byte, error) {
-	switch o.payload {
+func (r *toolRun) body(ctx context.Context) ([]byte, error) {
+	switch o := r.o; o.payload {
 	case 'm':
 		return []byte(o.message), nil
 	case 's':
-		return io.ReadAll(stdin)
+		return aside(ctx, r, func() ([]byte, error) { return io.ReadAll(stdin) })
 	case 'f':
 		b, err := os.ReadFile(o.file)
 		if err != nil {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/midgemq/midge/client"
 	"github.com/midgemq/midge/mqtt"
+	"github.com/midgemq/midge/topic"
 )
 
 var rrCmd = tool("rr", `
@@ -21,7 +22,7 @@ Examples:
 
 func requestResponse(ctx context.Context, r *toolRun) error {
 	o := r.o
-	payload, err := o.body()
+	payload, err := r.body(ctx)
 	if err != nil {
 		return err
 	}
@@ -33,15 +34,19 @@ func requestResponse(ctx context.Context, r *toolRun) error {
 	p := newPrinter(r)
 	o.count = 1
 	begun := make(chan time.Time, 1)
-	r.c.Handle(o.responseTopic, func(_ context.Context, m client.Message) {
+	r.listen(func(m client.Message) {
+		if !topic.Match(o.responseTopic, m.Topic) {
+			return
+		}
 		select {
 		case at := <-begun:
 			begun <- at
-			p.take(m)
+			p.message(m)
 			if o.latency && p.count > 0 {
 				fmt.Fprintf(r.out, "latency: %v\n", time.Since(at))
 			}
 		default: // retained, from before the request
+			m.Ack()
 		}
 	})
 	if err := r.askFor(ctx, o.responseTopic); err != nil {

@@ -8,7 +8,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/midgemq/midge/client"
@@ -31,9 +30,10 @@ type printer struct {
 	*toolRun
 	format format
 	count  int
-	done   chan error // the last message has been printed
-	once   sync.Once
-	width  int // of topics, on a terminal
+	over   bool       // the last message has been printed
+	err    error      // why, if not for its number
+	done   chan error // says so
+	width  int        // of topics, on a terminal
 	color  bool
 }
 
@@ -57,9 +57,7 @@ func subscribe(ctx context.Context, r *toolRun) error {
 		ctx, cancel = context.WithTimeoutCause(ctx, o.timeout, errTimeout)
 		defer cancel()
 	}
-	for _, f := range o.topics {
-		r.c.Handle(f, func(_ context.Context, m client.Message) { p.take(m) })
-	}
+	r.listen(p.message)
 	if err := r.ask(ctx); err != nil {
 		return err
 	}
@@ -120,12 +118,22 @@ func orCause(ctx context.Context, err error) error {
 	return err
 }
 
+// message deals with one message and acknowledges it. Those behind the last
+// stay with the broker: for the next call, if the session outlives this one.
+func (p *printer) message(m client.Message) {
+	if p.over {
+		return
+	}
+	p.take(m)
+	m.Ack()
+	if p.over {
+		p.done <- p.err
+	}
+}
+
 // take prints one message, unless an option leaves it out.
 func (p *printer) take(m client.Message) {
 	o := p.o
-	if o.count > 0 && p.count >= o.count {
-		return
-	}
 	switch {
 	case o.retainedOnly && !m.Retain:
 		p.finish(nil)
@@ -149,9 +157,7 @@ func (p *printer) take(m client.Message) {
 	}
 }
 
-func (p *printer) finish(err error) {
-	p.once.Do(func() { p.done <- err })
-}
+func (p *printer) finish(err error) { p.over, p.err = true, err }
 
 // print writes one message at once.
 func (p *printer) print(m client.Message) {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"math"
 	"os"
 	"path/filepath"
@@ -185,7 +186,12 @@ func TestToolMistakes(t *testing.T) {
 		"pub -t a -m x -i a -I b":                 "cannot be used together",
 		"pub -t a -f nofile -p 1":                 "connection refused",
 		"pub -t a -l --repeat 3":                  "--repeat",
-		"pub -t a/# -m x -p 1":                    "connection refused",
+		"pub -t a/# -m x":                         "Invalid publish topic 'a/#'",
+		"rr -t a/+ -m x -e b":                     "Invalid publish topic 'a/+'",
+		"sub -t a/#/b":                            "Invalid filter 'a/#/b'",
+		"sub -t a -T #a":                          "Invalid filter '#a'",
+		"rr -t a -m x -e b#":                      "Invalid filter 'b#'",
+		"pub -t a -m x --frob --help":             "Unknown option '--frob'.",
 		"sub":                                     "You must specify a topic to subscribe to.",
 		"sub -t a -V 7":                           "Invalid protocol version argument given.",
 		"sub -t a -F %Z":                          "Invalid format specifier 'Z'.",
@@ -201,7 +207,7 @@ func TestToolMistakes(t *testing.T) {
 		"sub -t a -W x":                           "Invalid timeout",
 		"sub -t a -D connect receive-maximum x":   "no number",
 		"sub -t a -o nofile":                      "nofile",
-		"sub -t a -h 127.0.0.1 -p 1":              "connection refused",
+		"sub -t a -h 127.0.0.1 -p 1":              "Is there a broker?",
 		"rr -t a -m x":                            "All of topic, message, and response topic must be supplied.",
 		"rr -l":                                   "-l is not offered",
 	} {
@@ -373,5 +379,88 @@ func TestPubRefused(t *testing.T) {
 	code, _, errs := b.run("pub", "-t", "$SYS/x", "-m", "x", "-q", "1", "-V", "5")
 	if code != int(mqtt.NotAuthorized) || !strings.Contains(errs, "Warning: Publish 1 failed: not authorized.") {
 		t.Errorf("exit %d, %q", code, errs)
+	}
+}
+
+// A message comes once, however many of the filters match it.
+func TestSubOverlap(t *testing.T) {
+	b := newToolbox(t)
+	b.must("pub", "-t", "k/a", "-m", "once", "-r", "-q", "1")
+	b.must("pub", "-t", "z", "-m", "end", "-r", "-q", "1")
+	for _, version := range []string{"311", "5"} { // the broker sends it for each of two
+		if out := b.must("sub", "-t", "k/#", "-t", "k/a", "-t", "z", "-V", version, "-C", "3"); out != "once\nonce\nend\n" {
+			t.Errorf("%s: %q", version, out)
+		}
+	}
+}
+
+// What a session has kept is printed from its first message on, and what -C
+// leaves is there for the next call.
+func TestSubOneAtATime(t *testing.T) {
+	b := newToolbox(t)
+	for _, q := range []string{"1", "2"} {
+		sub := []string{"-c", "-i", "worker" + q, "-q", q, "-t", "jobs"}
+		b.must("sub", append(sub, "-E")...)
+		for i := range 4 {
+			b.must("pub", "-t", "jobs", "-q", "2", "-m", fmt.Sprint(i))
+		}
+		for i := range 4 {
+			if out := b.must("sub", append(sub, "-C", "1")...); out != fmt.Sprintf("%d\n", i) {
+				t.Fatalf("QoS %s: call %d got %q", q, i, out)
+			}
+		}
+		if code, out, _ := b.run("sub", append(sub, "-W", "0.1")...); code != exitTimeout || out != "" {
+			t.Errorf("QoS %s: left over: %q", q, out)
+		}
+		b.must("sub", "-i", "worker"+q, "-t", "jobs", "-E")
+	}
+}
+
+// A call that waits for its input is interrupted all the same.
+func TestPubIsInterrupted(t *testing.T) {
+	b := newToolbox(t)
+	old := stdin
+	r, w := io.Pipe()
+	stdin = r
+	t.Cleanup(func() { w.Close(); stdin = old })
+	for _, how := range []string{"-l", "-s"} {
+		ctx, interrupt := context.WithCancel(t.Context())
+		var out, errs bytes.Buffer
+		code := make(chan int)
+		go func() {
+			code <- run(ctx, []string{"pub", "-h", "127.0.0.1", "-p", b.port, "-t", "a", how}, &out, &errs)
+		}()
+		w.Write([]byte("something\n")) // it is reading
+		interrupt()
+		if got := <-code; got != exitFailed || errs.String() != "Error: interrupted\n" {
+			t.Errorf("%s: exit %d, %q", how, got, errs.String())
+		}
+		w.CloseWithError(io.EOF) // ends the reading that was left behind
+		r, w = io.Pipe()
+		stdin = r
+	}
+}
+
+// The second server has its turn before the tool gives up.
+func TestToolFailsOver(t *testing.T) {
+	r := &toolRun{servers: 2, ended: make(chan error, 1)}
+	var err error
+	if r.c, err = client.New(client.Config{}); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { r.c.Close(); <-r.c.Done() }()
+	if pause, err := r.retry(io.EOF, time.Second); pause != 0 || err != nil {
+		t.Errorf("%v, %v", pause, err)
+	}
+	if _, err := r.retry(io.EOF, time.Second); err != io.EOF {
+		t.Error(err)
+	}
+}
+
+func TestValuesAreNoOptions(t *testing.T) {
+	b := newToolbox(t)
+	b.must("pub", "-t", "help", "-r", "-m", "--help")
+	if out := b.must("sub", "-t", "help", "-C", "1"); out != "--help\n" {
+		t.Errorf("%q", out)
 	}
 }

@@ -39,6 +39,11 @@ type toolRun struct {
 	out, errs io.Writer
 	tty       bool       // out is a terminal
 	ended     chan error // the client has stopped for good
+	servers   int        // how many there are to try
+	tries     int        // owned by retry
+
+	ready  chan struct{} // closed by listen
+	handle func(client.Message)
 }
 
 // A lockedWriter is for several goroutines.
@@ -59,21 +64,21 @@ var stdin io.Reader = os.Stdin
 // tool makes a command of what pub, sub or rr do once there is a client.
 func tool(name, text string, work func(context.Context, *toolRun) error) func(context.Context, []string, io.Writer, io.Writer) error {
 	return func(ctx context.Context, args []string, out, errs io.Writer) error {
-		for _, a := range args {
-			switch a {
-			case "--help":
-				toolHelp(out, name, text)
-				return errHelp
-			case "--version":
-				return version(ctx, nil, out, errs)
-			}
-		}
 		o, err := parseTool(name, args)
-		if err != nil {
+		switch {
+		case errors.Is(err, errHelp):
+			toolHelp(out, name, text)
+			return errHelp
+		case errors.Is(err, errVersion):
+			return version(ctx, nil, out, errs)
+		case err != nil:
 			fmt.Fprintf(errs, "Error: %v\n\nUse 'midge %s --help' to see usage.\n", err, name)
 			return &exitError{code: 1}
 		}
-		r := &toolRun{o: o, out: &lockedWriter{w: out}, errs: errs, tty: terminal(out) != nil, ended: make(chan error, 1)}
+		r := &toolRun{
+			o: o, out: &lockedWriter{w: out}, errs: errs, tty: terminal(out) != nil,
+			ended: make(chan error, 1), ready: make(chan struct{}),
+		}
 		if err = r.open(ctx); err == nil {
 			err = work(ctx, r)
 			r.close()
@@ -84,13 +89,16 @@ func tool(name, text string, work func(context.Context, *toolRun) error) func(co
 
 // outcome says what went wrong and turns it into an exit code.
 func (r *toolRun) outcome(err error) error {
-	code := 1
+	code, hint := 1, ""
 	var refused *client.ConnectError
 	var exit *exitError
 	var reason *client.ReasonError
+	var dial *net.OpError
 	switch {
 	case err == nil:
 		return nil
+	case errors.Is(err, context.Canceled):
+		err = errors.New("interrupted")
 	case errors.As(err, &exit):
 		code, err = exit.code, exit.err
 	case errors.As(err, &refused):
@@ -100,13 +108,15 @@ func (r *toolRun) outcome(err error) error {
 		err = fmt.Errorf("connection refused: %v", refused.Code)
 	case errors.As(err, &reason):
 		code = int(reason.Code)
+	case errors.As(err, &dial) && dial.Op == "dial":
+		hint = "\nIs there a broker? 'midge' starts one here; -h and -p say where another is."
 	}
 	switch {
 	case err == nil || r.o.quiet:
 	case code == exitTimeout:
 		fmt.Fprintln(r.errs, "Timed out")
 	default:
-		fmt.Fprintf(r.errs, "Error: %v\n", err)
+		fmt.Fprintf(r.errs, "Error: %v%s\n", err, hint)
 	}
 	return &exitError{code: code}
 }
@@ -146,6 +156,44 @@ func (r *toolRun) close() {
 	<-r.c.Done()
 }
 
+// listen begins to hand out messages.
+func (r *toolRun) listen(h func(client.Message)) {
+	r.handle = h
+	close(r.ready)
+}
+
+// message is the client's only handler, so that a message comes once however
+// many filters match it. It is there from before the connection, since what a
+// session has kept comes at once. What is not acknowledged stays with the
+// broker.
+func (r *toolRun) message(ctx context.Context, m client.Message) {
+	select {
+	case <-r.ready:
+		r.handle(m)
+	case <-ctx.Done():
+	}
+}
+
+// aside returns what f does, or the end of ctx or of the client if that is
+// sooner: a terminal may take its time, and cannot be interrupted.
+func aside[T any](ctx context.Context, r *toolRun, f func() (T, error)) (got T, err error) {
+	done := make(chan struct{})
+	var late T
+	var failed error
+	go func() {
+		defer close(done)
+		late, failed = f()
+	}()
+	select {
+	case <-done:
+		return late, failed
+	case err := <-r.ended:
+		return got, err
+	case <-ctx.Done():
+		return got, ctx.Err()
+	}
+}
+
 func (r *toolRun) say(format string, args ...any) { fmt.Fprintf(r.out, format+"\n", args...) }
 
 func (r *toolRun) config(ctx context.Context) (client.Config, error) {
@@ -161,6 +209,8 @@ func (r *toolRun) config(ctx context.Context) (client.Config, error) {
 			User: p.connectUser, LocalAddr: o.bind, Proxy: o.proxy,
 			RequestResponseInfo: p.responseInfo != nil && *p.responseInfo,
 			NoProblemInfo:       p.problemInfo != nil && !*p.problemInfo,
+			ManualAck:           true,
+			Handler:             r.message,
 		},
 	}
 	if o.hasPassword {
@@ -189,6 +239,7 @@ func (r *toolRun) config(ctx context.Context) (client.Config, error) {
 			return cfg, err
 		}
 	}
+	r.servers = len(cfg.Servers)
 	if o.secure() {
 		t, err := o.tlsConfig()
 		if err != nil {
@@ -219,10 +270,14 @@ func (r *toolRun) lifetime(cfg *client.Config) error {
 	return nil
 }
 
-// retry ends a tool that was never let in, and goes on otherwise.
+// retry ends a tool that no server lets in, and goes on otherwise.
 func (r *toolRun) retry(err error, pause time.Duration) (time.Duration, error) {
 	var refused *client.ConnectError
-	if r.c.Stats().Connects == 0 || errors.As(err, &refused) {
+	never := r.c.Stats().Connects == 0
+	if r.tries++; never && r.tries < r.servers {
+		return 0, nil
+	}
+	if never || errors.As(err, &refused) {
 		r.end(err)
 		return 0, err
 	}

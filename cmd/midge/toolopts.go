@@ -15,6 +15,7 @@ import (
 
 	"github.com/midgemq/midge/client"
 	"github.com/midgemq/midge/mqtt"
+	"github.com/midgemq/midge/topic"
 )
 
 // The options of midge pub, sub and rr are those of Mosquitto's tools, so that
@@ -87,6 +88,9 @@ type option struct {
 
 // errBadOption is a command line that makes no sense: what a user is told.
 type errBadOption struct{ text string }
+
+// errVersion is a command line that asks for the version.
+var errVersion = errors.New("version")
 
 func (e *errBadOption) Error() string { return e.text }
 
@@ -182,6 +186,12 @@ func readOptions(path string, must bool) (args []string, err error) {
 func (o *toolOptions) parse(args []string) error {
 	for len(args) > 0 {
 		name := args[0]
+		switch name {
+		case "--help":
+			return errHelp
+		case "--version":
+			return errVersion
+		}
 		opt := findOption(o.tool, name)
 		if opt == nil {
 			return bad("Unknown option '%s'.", name)
@@ -242,10 +252,31 @@ func (o *toolOptions) check() error {
 	case o.noStale && o.retainedOnly:
 		return bad("-R and --retained-only exclude each other.")
 	}
+	for _, t := range o.topics {
+		if o.tool != "sub" && topic.CheckName(t) != nil {
+			return bad("Invalid publish topic '%s', does it contain '+' or '#'?", t)
+		}
+	}
+	for _, f := range slices.Concat(o.filters(), o.filterOut, o.unsubscribe) {
+		if err := topic.CheckFilter(f); err != nil {
+			return bad("Invalid filter '%s': %v", f, err)
+		}
+	}
 	if o.format != "" {
 		if _, err := parseFormat(o.format); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// filters are what sub and rr subscribe to.
+func (o *toolOptions) filters() []string {
+	switch o.tool {
+	case "sub":
+		return o.topics
+	case "rr":
+		return []string{o.responseTopic}
 	}
 	return nil
 }
