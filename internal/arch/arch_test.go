@@ -26,6 +26,7 @@ var arrows = map[string][]string{
 	"internal/index":   {},
 	"internal/readbuf": {},
 	"internal/systemd": {},
+	"internal/vfs":     {},
 	"internal/arch":    {},
 	"transport":        {},
 
@@ -37,8 +38,10 @@ var arrows = map[string][]string{
 
 	"store":           {"mqtt"},
 	"store/memory":    {"mqtt", "store"},
-	"store/disk":      {"mqtt", "store"},
+	"store/disk":      {"mqtt", "store", "internal/vfs"},
 	"store/storetest": {"mqtt", "store", "store/memory"},
+
+	"internal/faultdisk": {"internal/vfs"},
 
 	// Rooms that are planned.
 	"tiny":      {"mqtt", "packet", "topic", "flow", "link"},

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/midgemq/midge/internal/vfs"
 	"github.com/midgemq/midge/store"
 )
 
@@ -153,6 +154,16 @@ func Open(dir string, opt Options) (*Store, error) {
 	}
 	st.lock = held
 	st.found.InUse = opt.ReadOnly && inUse(dir)
+	return st, nil
+}
+
+// OpenIn is Open for a folder of the caller's own making, such as one that
+// fails. It is for one store at a time.
+func OpenIn(dir vfs.Folder, opt Options) (*Store, error) {
+	st, err := open(dir, "folder", opt)
+	if err != nil {
+		return nil, fmt.Errorf("store: %w", err)
+	}
 	return st, nil
 }
 

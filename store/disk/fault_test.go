@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/midgemq/midge/internal/faultdisk"
 	"github.com/midgemq/midge/store"
 	"github.com/midgemq/midge/store/memory"
 	"github.com/midgemq/midge/store/storetest"
@@ -32,11 +33,11 @@ func TestPowerCut(t *testing.T) {
 // powerCut cuts the power three times in the life of one disk.
 func powerCut(t *testing.T, seed uint64) {
 	rng := rand.New(rand.NewPCG(seed, 3))
-	disk, script := newFaultDisk(seed), storetest.NewScript(seed, 1+rng.IntN(2000))
+	disk, script := faultdisk.New(seed), storetest.NewScript(seed, 1+rng.IntN(2000))
 	opt := quiet(Options{SegmentSize: int64(4096 << rng.IntN(3)), Retry: time.Millisecond})
 	var past []*store.Op // of earlier lives, as far as they came through
 	for range 3 {
-		disk.budget = rng.IntN(120)
+		disk.SetBudget(rng.IntN(120), nil)
 		var now []*store.Op
 		var safe counter
 		opened := false
@@ -54,13 +55,13 @@ func powerCut(t *testing.T, seed uint64) {
 				if rng.IntN(4) == 0 {
 					synctest.Wait()
 				}
-				if disk.isDown() {
+				if disk.Down() {
 					break
 				}
 			}
 			synctest.Wait()
 		}
-		next := disk.powerCut()
+		next := disk.PowerCut()
 		if opened {
 			st.Close()
 		}
@@ -81,14 +82,8 @@ func (c *counter) reach(n int) {
 	c.mu.Unlock()
 }
 
-func (d *faultDisk) isDown() bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.down
-}
-
 // prefix returns how much of now came through: at least safe changes.
-func prefix(t *testing.T, disk *faultDisk, opt Options, past, now []*store.Op, safe int, script *storetest.Script) []*store.Op {
+func prefix(t *testing.T, disk *faultdisk.Disk, opt Options, past, now []*store.Op, safe int, script *storetest.Script) []*store.Op {
 	opt.ReadOnly = true
 	st, err := open(disk, "fault", opt)
 	if err != nil {
@@ -129,7 +124,7 @@ func TestDamage(t *testing.T) {
 	for seed := range uint64(40) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			rng := rand.New(rand.NewPCG(seed, 4))
-			disk := newFaultDisk(seed)
+			disk := faultdisk.New(seed)
 			opt := quiet(Options{SegmentSize: 8192})
 			st, err := open(disk, "damage", opt)
 			if err != nil {
@@ -150,8 +145,7 @@ func TestDamage(t *testing.T) {
 			}
 			names, _ := disk.List()
 			victim := names[rng.IntN(len(names)-1)]
-			b := disk.names[victim].seen
-			b[rng.IntN(len(b))] ^= 0x10
+			disk.Damage(victim, func(b []byte) { b[rng.IntN(len(b))] ^= 0x10 })
 
 			st, err = open(disk, "damage", opt)
 			if err != nil {
@@ -166,7 +160,7 @@ func TestDamage(t *testing.T) {
 				t.Fatalf("%d of %d messages are left: %v; %+v", len(some), n, err, found)
 			}
 			st.Append(&store.Op{Kind: store.Done, Session: 1, Seq: 1})
-			for !kept(disk, found.Aside+"/"+victim) {
+			for !disk.Has(found.Aside + "/" + victim) {
 				if !st.awaitSync() {
 					t.Fatal("closed")
 				}
@@ -182,25 +176,20 @@ func TestDamage(t *testing.T) {
 	}
 }
 
-func kept(d *faultDisk, name string) bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.names[name] != nil
-}
-
 // A disk that takes nothing makes nothing durable, is named, and is tried
 // until it works; nothing is lost then.
 func TestDiskFails(t *testing.T) {
 	for _, c := range []struct {
 		name       string
-		fail, mend func(*faultDisk)
+		fail, mend func(*faultdisk.Disk)
 	}{
-		{"full", func(d *faultDisk) { d.room = 100 }, func(d *faultDisk) { d.room = -1 }},
-		{"read-only", func(d *faultDisk) { d.deny = syscall.EROFS }, func(d *faultDisk) { d.deny = nil }},
+		{"full", func(d *faultdisk.Disk) { d.SetRoom(100) }, func(d *faultdisk.Disk) { d.SetRoom(-1) }},
+		{"failing to sync", func(d *faultdisk.Disk) { d.SetSync(0, syscall.EIO) }, func(d *faultdisk.Disk) { d.SetSync(0, nil) }},
+		{"read-only", func(d *faultdisk.Disk) { d.SetDeny(syscall.EROFS) }, func(d *faultdisk.Disk) { d.SetDeny(nil) }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				disk := newFaultDisk(1)
+				disk := faultdisk.New(1)
 				script, model := storetest.NewScript(1, 1000), memory.New()
 				st, err := open(disk, "fails", quiet(Options{SegmentSize: 4096}))
 				if err != nil {
@@ -216,7 +205,7 @@ func TestDiskFails(t *testing.T) {
 				}
 				step()
 				synctest.Wait()
-				change(disk, c.fail)
+				c.fail(disk)
 				pos := step()
 				pass(time.Minute)
 				if st.Err() == nil || st.Durable() >= pos {
@@ -225,7 +214,7 @@ func TestDiskFails(t *testing.T) {
 				if got, want := storetest.Dump(t, st), storetest.Dump(t, model); got != want {
 					t.Errorf("meanwhile it holds\n%s\nwant\n%s", got, want)
 				}
-				change(disk, c.mend)
+				c.mend(disk)
 				pass(time.Minute)
 				if st.Err() != nil || st.Durable() < pos {
 					t.Errorf("mended, but durable up to %d of %d, error %v", st.Durable(), pos, st.Err())
@@ -249,9 +238,3 @@ func TestDiskFails(t *testing.T) {
 
 // pass lets fake time pass.
 func pass(d time.Duration) { <-time.After(d); synctest.Wait() }
-
-func change(d *faultDisk, how func(*faultDisk)) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	how(d)
-}

@@ -2,33 +2,20 @@ package disk
 
 import (
 	"errors"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"syscall"
+
+	"github.com/midgemq/midge/internal/vfs"
 )
 
-// A file is what the store needs of one.
-type file interface {
-	io.ReaderAt
-	io.WriterAt
-	io.Closer
-	Sync() error
-	Truncate(size int64) error
-	Size() (int64, error)
-}
-
-// A folder is what the store needs of a file system: one directory. Creating,
-// removing and renaming are durable after Sync.
-type folder interface {
-	Open(name string, create bool) (file, error)
-	Remove(name string) error
-	Rename(from, to string) error // to may lie in a folder below, which is made
-	List() ([]string, error)      // sorted
-	Sync() error
-}
+// file and folder are what the store needs of a file system.
+type (
+	file   = vfs.File
+	folder = vfs.Folder
+)
 
 // A directory is a folder of the operating system's.
 type directory struct {

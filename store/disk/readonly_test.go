@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/midgemq/midge/internal/faultdisk"
 	"github.com/midgemq/midge/store"
 	"github.com/midgemq/midge/store/storetest"
 )
@@ -85,7 +86,7 @@ func TestReadOnlyMakesNothing(t *testing.T) {
 
 // A session of which only something is left is counted as lost.
 func TestLostSession(t *testing.T) {
-	disk := newFaultDisk(1)
+	disk := faultdisk.New(1)
 	st, err := open(disk, "lost", quiet(Options{SegmentSize: 4096}))
 	if err != nil {
 		t.Fatal(err)
@@ -100,7 +101,7 @@ func TestLostSession(t *testing.T) {
 		t.Fatal(err)
 	}
 	names, _ := disk.List()
-	clear(disk.names[names[0]].seen[headerSize:200])
+	disk.Damage(names[0], func(b []byte) { clear(b[headerSize:200]) })
 	st, err = open(disk, "lost", quiet(Options{ReadOnly: true}))
 	if err != nil {
 		t.Fatal(err)
