@@ -97,6 +97,7 @@ type verdict struct {
 	Promised int    `json:"promised"` // deliveries: each message for each recipient entitled
 	Wills    int    `json:"wills"`    // that were due
 	Kills    int    `json:"kills"`
+	Stops    int    `json:"stops"`
 	Looks    int    `json:"looks"` // at all retained messages
 	Faults   faults `json:"faults"`
 }
@@ -110,6 +111,7 @@ func (l *ledger) judge() verdict {
 	v.Faults.Examples = append([]string(nil), l.faults.Examples...)
 	for _, r := range l.recipients {
 		for _, x := range r.rights {
+			v.settle(r, x)
 			for _, s := range l.streams {
 				if x.matches(s) {
 					v.compare(r, x, s)
@@ -123,6 +125,16 @@ func (l *ledger) judge() verdict {
 	return v
 }
 
+// settle counts the retained messages a subscription still has to come.
+func (v *verdict) settle(r *recipient, x *right) {
+	if n := len(x.on); r.gone || n == 0 || x.on[n-1].till != 0 {
+		return
+	}
+	for s, n := range x.due {
+		v.Faults.add(&v.Faults.Lost, "%s never got the retained %s #%d, or a later one, for its subscription of %v", r.name, s.topic, n, x.on[len(x.on)-1].from)
+	}
+}
+
 func (v *verdict) compare(r *recipient, x *right, s *stream) {
 	var times []uint8
 	if a := r.got[s]; a != nil {
@@ -130,7 +142,7 @@ func (v *verdict) compare(r *recipient, x *right, s *stream) {
 	}
 	for i, m := range s.sent {
 		came := i < len(times) && times[i] > 0
-		owed := x.owed(m) && !r.gone
+		owed := x.owed(m) && !r.gone && !s.clears(i+1)
 		if owed {
 			v.Promised++
 		}

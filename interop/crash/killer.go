@@ -6,11 +6,13 @@ import (
 )
 
 // rage kills the broker and starts it again, until it has done so as often as
-// planned: under load, in the middle of its start, and twice in a row.
+// planned: under load, in the middle of its start, and twice in a row. In
+// between it stops it in an orderly way, if that is planned too.
 func (w *world) rage(ctx context.Context) error {
 	begin := time.Now()
-	for n := 1; n <= w.Kills && time.Since(begin) < w.For; n++ {
-		early := w.rng.IntN(5) == 0 && n > 1
+	for w.killed < w.Kills && time.Since(begin) < w.For {
+		early := w.rng.IntN(5) == 0 && w.killed > 0
+		gently := !early && w.Stops > 0 && (w.killed+w.stopped+1)%w.Stops == 0
 		if early {
 			w.pause(ctx, between{0, 40 * time.Millisecond}.pick(w.rng))
 		} else {
@@ -22,9 +24,14 @@ func (w *world) rage(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		w.kills.Add(1)
-		if !w.server.kill() {
+		w.ends.Add(1)
+		if !w.server.end(gently) {
 			return w.died(errDied)
+		}
+		if gently {
+			w.stopped++
+		} else {
+			w.killed++
 		}
 		if w.rng.IntN(20) == 0 {
 			w.pause(ctx, between{0, time.Second}.pick(w.rng))
@@ -32,7 +39,7 @@ func (w *world) rage(ctx context.Context) error {
 		if err := w.server.start(); err != nil {
 			return err
 		}
-		w.say("%s: %d of %d kills, %s", w.Broker, n, w.Kills, w.ledger.progress())
+		w.say("%s: %d of %d kills, %s", w.Broker, w.killed, w.Kills, w.ledger.progress())
 	}
 	return nil
 }
@@ -55,7 +62,7 @@ func (w *world) drain(ctx context.Context) {
 		for _, p := range w.publishers {
 			busy = busy || !p.idle.Load()
 		}
-		if owed := v.Faults.Lost + v.Faults.WillsLost; owed == 0 && !busy || quiet > patience {
+		if owed := v.Faults.Lost + v.Faults.WillsLost; owed == 0 && !busy || quiet > w.Wait {
 			return
 		}
 		w.say("%s: %d deliveries and %d wills are due, nothing for %v", w.Broker, v.Faults.Lost, v.Faults.WillsLost, quiet.Round(time.Second))

@@ -25,6 +25,7 @@ type ledger struct {
 	topics     map[string]*stream
 	recipients []*recipient
 	wills      map[string]*lastWord
+	wake       *right    // the subscription that listens to wills, from its SUBACK on for good
 	active     time.Time // when the last message came
 	faults     faults
 }
@@ -117,6 +118,10 @@ type right struct {
 	qos    mqtt.QoS
 	on     []span // from SUBACK until UNSUBSCRIBE was sent; 0: still on
 	off    []span // from UNSUBACK, or the beginning, until SUBSCRIBE was sent
+
+	// Of retained messages, since SUBSCRIBE was sent.
+	due    map[*stream]int // what is to come, or a later one
+	copies map[*stream]int // what came as retained; nil: SUBSCRIBE was sent twice
 }
 
 // arrivals are what came of one stream.
@@ -153,10 +158,21 @@ func end(all []span, at tick) {
 func (l *ledger) asked(x *right, yes bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if yes {
-		end(x.off, l.now())
-	} else {
+	x.due = nil
+	if !yes {
 		end(x.on, l.now())
+		return
+	}
+	x.copies = nil
+	if n := len(x.off); n > 0 && x.off[n-1].till == 0 {
+		x.copies = map[*stream]int{}
+	}
+	end(x.off, l.now())
+	x.due = map[*stream]int{}
+	for _, s := range l.streams {
+		if s.retained && x.matches(s) && !s.mayBeEmpty(s.floor) {
+			x.due[s] = s.floor
+		}
 	}
 }
 
@@ -183,8 +199,9 @@ func (l *ledger) abandon(r *recipient) {
 	}
 }
 
-// came notes a message: to says who it was for, by its topic.
-func (l *ledger) came(r *recipient, name string, payload []byte) {
+// came notes a message that r got; retained says that it came for a new
+// subscription.
+func (l *ledger) came(r *recipient, name string, payload []byte, retained bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.active = time.Now()
@@ -193,14 +210,25 @@ func (l *ledger) came(r *recipient, name string, payload []byte) {
 		l.faults.add(&l.faults.Foreign, "%s got %q on %s, which nobody sent", r.name, payload[:min(len(payload), 20)], name)
 		return
 	}
+	x := r.rightTo(s)
+	if x == nil {
+		l.faults.add(&l.faults.Foreign, "%s got %q on %s, to which it never subscribed", r.name, payload[:min(len(payload), 20)], name)
+		return
+	}
+	if s.retained && len(payload) == 0 { // cleared: by which of those that do, it does not tell
+		delete(x.due, s)
+		return
+	}
 	n, ok := s.number(payload)
 	if !ok {
 		l.faults.add(&l.faults.Foreign, "%s got %q on %s, which was not sent like that", r.name, payload[:min(len(payload), 20)], name)
 		return
 	}
-	x := r.rightTo(s)
-	if x == nil {
-		l.faults.add(&l.faults.Foreign, "%s got %s #%d, to which it never subscribed", r.name, name, n)
+	if n >= x.due[s] {
+		delete(x.due, s)
+	}
+	if retained {
+		l.cameRetained(r, x, s, n)
 		return
 	}
 	a := r.got[s]
@@ -220,6 +248,17 @@ func (l *ledger) came(r *recipient, name string, payload []byte) {
 		l.faults.add(&l.faults.Disordered, "%s got %s #%d after #%d", r.name, name, n, a.newest)
 	}
 	a.newest = max(a.newest, n)
+}
+
+// cameRetained notes a retained message: once for a subscription.
+func (l *ledger) cameRetained(r *recipient, x *right, s *stream, n int) {
+	if x.copies == nil {
+		return
+	}
+	if x.copies[s] == n && min(s.qos, x.qos) == mqtt.ExactlyOnce {
+		l.faults.add(&l.faults.Doubled, "%s got the retained %s #%d (QoS 2) again at %v", r.name, s.topic, n, l.now())
+	}
+	x.copies[s] = n
 }
 
 // rightTo is the right under which messages of s come. Filters of one

@@ -33,7 +33,7 @@ func TestLedger(t *testing.T) {
 	}{
 		"all well": {func(l *ledger, s *stream, r *recipient, x *right) {
 			l.subscribe(x, true)
-			l.came(r, s.topic, s.payload(l.publish(s)))
+			l.came(r, s.topic, s.payload(l.publish(s)), false)
 		}, faults{}},
 		"lost": {func(l *ledger, s *stream, r *recipient, x *right) {
 			l.subscribe(x, true)
@@ -61,41 +61,68 @@ func TestLedger(t *testing.T) {
 		"doubled": {func(l *ledger, s *stream, r *recipient, x *right) {
 			l.subscribe(x, true)
 			n := l.publish(s)
-			l.came(r, s.topic, s.payload(n))
-			l.came(r, s.topic, s.payload(n))
+			l.came(r, s.topic, s.payload(n), false)
+			l.came(r, s.topic, s.payload(n), false)
 		}, faults{Doubled: 1}},
 		"twice at QoS 1": {func(l *ledger, s *stream, r *recipient, x *right) {
 			x.qos = 1
 			l.subscribe(x, true)
 			n := l.publish(s)
-			l.came(r, s.topic, s.payload(n))
-			l.came(r, s.topic, s.payload(n))
+			l.came(r, s.topic, s.payload(n), false)
+			l.came(r, s.topic, s.payload(n), false)
 		}, faults{}},
 		"out of order": {func(l *ledger, s *stream, r *recipient, x *right) {
 			l.subscribe(x, true)
 			a, b := l.publish(s), l.publish(s)
-			l.came(r, s.topic, s.payload(b))
-			l.came(r, s.topic, s.payload(a))
+			l.came(r, s.topic, s.payload(b), false)
+			l.came(r, s.topic, s.payload(a), false)
 		}, faults{Disordered: 1}},
+		"retained, never sent": {func(l *ledger, s *stream, r *recipient, x *right) {
+			s.retained = true
+			l.publish(s)
+			l.subscribe(x, true)
+		}, faults{Lost: 1}},
+		"retained, and replaced before it was sent": {func(l *ledger, s *stream, r *recipient, x *right) {
+			s.retained = true
+			l.publish(s)
+			l.subscribe(x, true)
+			l.came(r, s.topic, s.payload(l.publish(s)), false)
+		}, faults{}},
+		"retained, and sent twice": {func(l *ledger, s *stream, r *recipient, x *right) {
+			s.retained = true
+			n := l.publish(s)
+			l.subscribe(x, true)
+			l.came(r, s.topic, s.payload(n), true)
+			l.came(r, s.topic, s.payload(n), true)
+		}, faults{Doubled: 1}},
+		"retained, and sent for a second subscription": {func(l *ledger, s *stream, r *recipient, x *right) {
+			s.retained = true
+			n := l.publish(s)
+			for range 2 {
+				l.subscribe(x, true)
+				l.came(r, s.topic, s.payload(n), true)
+				l.subscribe(x, false)
+			}
+		}, faults{}},
 		"after UNSUBACK": {func(l *ledger, s *stream, r *recipient, x *right) {
 			l.subscribe(x, true)
 			l.subscribe(x, false)
-			l.came(r, s.topic, s.payload(l.publish(s)))
+			l.came(r, s.topic, s.payload(l.publish(s)), false)
 		}, faults{Revived: 1}},
 		"from before SUBSCRIBE": {func(l *ledger, s *stream, r *recipient, x *right) {
 			n := l.publish(s)
 			l.subscribe(x, true)
-			l.came(r, s.topic, s.payload(n))
+			l.came(r, s.topic, s.payload(n), false)
 		}, faults{Revived: 1}},
 		"for somebody else": {func(l *ledger, s *stream, r *recipient, x *right) {
 			l.subscribe(x, true)
 			n := l.publish(s)
-			l.came(r, s.topic, s.payload(n))
-			l.came(l.recipient("q", false), s.topic, s.payload(n))
+			l.came(r, s.topic, s.payload(n), false)
+			l.came(l.recipient("q", false), s.topic, s.payload(n), false)
 		}, faults{Foreign: 1}},
 		"other content": {func(l *ledger, s *stream, r *recipient, x *right) {
 			l.publish(s)
-			l.came(r, s.topic, []byte("1 hello"))
+			l.came(r, s.topic, []byte("1 hello"), false)
 		}, faults{Foreign: 1}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -131,7 +158,9 @@ func TestLedgerOfWills(t *testing.T) {
 		"said twice":    {open, 2, faults{WillsDoubled: 1}},
 		"after goodbye": {never, 1, faults{WillsWrong: 1}},
 	} {
-		l := newLedger()
+		l, _, _, wake := little()
+		l.wake = wake
+		l.subscribe(wake, true)
 		w := l.will("x 1")
 		l.settle(w, c.due)
 		for range c.said {

@@ -26,7 +26,10 @@ func (w *world) populate(ctx context.Context) {
 		s := &subscriber{w: w, id: fmt.Sprintf("s%d-%s", i, h.name), version: v, habit: h, rng: rng()}
 		s.wishes = []*wish{{filter: "c/to/" + s.id + "/+", qos: 2, fixed: true}}
 		for p := range publisherCount {
-			s.wishes = append(s.wishes, &wish{filter: fmt.Sprintf("c/b/p%d/+", p), qos: mqtt.QoS(1 + (i+p)%2), fixed: !h.toggles && p%2 == 0})
+			q := mqtt.QoS(1 + (i+p)%2)
+			s.wishes = append(s.wishes,
+				&wish{filter: fmt.Sprintf("c/b/p%d/+", p), qos: q, fixed: !h.toggles && p%2 == 0},
+				&wish{filter: fmt.Sprintf("c/q/p%d/+", p), qos: q})
 		}
 		subscribers = append(subscribers, s)
 	}
@@ -39,6 +42,8 @@ func (w *world) populate(ctx context.Context) {
 	watcher := &subscriber{w: w, id: "watcher", version: mqtt.V5, rng: rng(), hear: w.ledger.said, habit: habits[2]}
 	watcher.habit.toggles = false
 	watcher.wishes = []*wish{{filter: "c/w/+", qos: 2, fixed: true}}
+	watcher.renew()
+	w.ledger.wake = watcher.wishes[0].right
 	for _, s := range append(subscribers, watcher) {
 		start(s.run)
 	}
@@ -55,13 +60,15 @@ func (w *world) populate(ctx context.Context) {
 }
 
 // streams are the topics of one publisher: for everybody, for one session
-// alone, for the members of a shared subscription, and retained.
+// alone, for the members of a shared subscription, retained, and retained and
+// seldom renewed.
 func (w *world) streams(id string, to []*subscriber) [][]*stream {
-	var all [4][]*stream
+	var all [5][]*stream
 	for q := mqtt.AtLeastOnce; q <= mqtt.ExactlyOnce; q++ {
 		all[0] = append(all[0], w.ledger.stream(fmt.Sprintf("c/b/%s/%d", id, q), q, false))
 		all[1] = append(all[1], w.ledger.stream(fmt.Sprintf("c/g/%s/%d", id, q), q, false))
 		all[2] = append(all[2], w.ledger.stream(fmt.Sprintf("c/r/%s/%d", id, q), q, true))
+		all[seldom] = append(all[seldom], w.ledger.stream(fmt.Sprintf("c/q/%s/%d", id, q), q, true))
 	}
 	for i, s := range to {
 		all[3] = append(all[3], w.ledger.stream("c/to/"+s.id+"/"+id, mqtt.QoS(1+(i+len(id))%2), false))
@@ -103,14 +110,14 @@ func (w *world) rest(ctx context.Context, d time.Duration) {
 // failed is a connection that did not come about: no wonder with a broker that
 // is dead half of the time, unless it has said no.
 func (w *world) failed(ctx context.Context, id string, err error) {
-	if errors.Is(err, errRefused) {
+	if errors.Is(err, errRefused) || errors.Is(err, errClosing) && w.Stops == 0 {
 		w.ledger.fault(func(f *faults) *int { return &f.Refused }, "%s: %v", id, err)
 	}
 	w.pause(ctx, retry)
 }
 
 func (w *world) died(err error) error {
-	return fmt.Errorf("%w after %d kills: see %s", err, w.kills.Load(), w.server.log)
+	return fmt.Errorf("%w after %d kills and stops: see %s", err, w.ends.Load(), w.server.log)
 }
 
 // touch, quiet: since when nothing has come.

@@ -49,7 +49,7 @@ func (p *prober) look(ctx context.Context) error {
 	defer w.close()
 	l := &look{wire: w, mark: "c/mark/" + id, least: p.w.ledger.floors(), found: map[*stream]int{}, live: map[*stream]bool{}}
 	sub := packet.Subscribe{ID: 1, Properties: new(packet.Properties)}
-	for _, filter := range []string{"c/r/+/+", l.mark} {
+	for _, filter := range []string{"c/r/+/+", "c/q/+/+", l.mark} {
 		sub.Filters = sub.Filters.Add(packet.Subscription{Filter: []byte(filter), QoS: 1})
 	}
 	if err := w.send(sub.Append(nil, v)); err != nil {

@@ -39,46 +39,51 @@ type flying struct {
 	released bool // PUBREC has come
 }
 
-// window is how many may be open; mosquitto's own limit is 20.
-const window = 16
+const (
+	window = 16 // how many may be open; mosquitto's own limit is 20
+	seldom = 4  // the kind that gets less than its share
+)
 
 func (p *publisher) run(ctx context.Context) {
+	var before *wire
+	defer func() { before.end() }()
 	for !p.idle.Load() && ctx.Err() == nil {
 		w, present, err := connect(ctx, p.w.addr, hello(p.version, p.id, forever))
+		before.end()
+		before = nil
 		if err != nil {
 			p.past.tried = true
 			p.w.failed(ctx, p.id, err)
 			continue
 		}
 		p.converse(ctx, w, present)
-		w.close()
+		if before = w; p.rng.IntN(2) == 0 { // or it is taken over
+			before.end()
+		}
 	}
 }
 
-// converse publishes until the connection ends or all is done.
+// converse publishes until the connection ends, it has had enough of it, or all
+// is done.
 func (p *publisher) converse(ctx context.Context, w *wire, present bool) {
 	if p.resume(w, present) != nil {
 		return
 	}
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		for {
-			h, body, err := w.next()
-			if err != nil || p.answer(w, h, body) != nil {
-				return
-			}
-		}
-	}()
-	defer func() { w.close(); <-ended }()
+	ended := w.listen(func(h packet.Header, body []byte) error { return p.answer(w, h, body) })
 	tick := time.NewTicker(p.pace)
 	defer tick.Stop()
+	leave := time.NewTimer(between{100 * time.Millisecond, 5 * time.Second}.pick(p.rng))
+	defer leave.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-ended:
 			return
+		case <-leave.C:
+			if !p.w.draining() {
+				return
+			}
 		case <-tick.C:
 			if p.step(w) != nil || p.idle.Load() {
 				return
@@ -128,7 +133,10 @@ func (p *publisher) step(w *wire) error {
 	if len(p.flight) >= window {
 		return nil
 	}
-	kind := p.streams[p.rng.IntN(len(p.streams))]
+	kind := p.streams[p.rng.IntN(seldom)]
+	if p.rng.IntN(50) == 0 {
+		kind = p.streams[seldom]
+	}
 	f := &flying{s: kind[p.rng.IntN(len(kind))], id: p.freeID()}
 	f.n, f.payload = p.w.ledger.next(f.s)
 	p.flight = append(p.flight, f)

@@ -12,12 +12,12 @@ import (
 // faults were.
 func draw(out io.Writer, all []result) {
 	rows := [][]string{{""}}
-	for _, f := range append([]row{{"kills", 0}, {"seconds", 0}, {"deliveries promised", 0}, {"wills due", 0}, {"looks at retained", 0}}, (&faults{}).rows()...) {
+	for _, f := range append([]row{{"kills", 0}, {"orderly stops", 0}, {"seconds", 0}, {"deliveries promised", 0}, {"wills due", 0}, {"looks at retained", 0}}, (&faults{}).rows()...) {
 		rows = append(rows, []string{f.name})
 	}
 	for _, r := range all {
 		v := &r.Verdict
-		cells := []string{r.Plan.Broker, fmt.Sprint(v.Kills), fmt.Sprintf("%.0f", r.Seconds), fmt.Sprint(v.Promised), fmt.Sprint(v.Wills), fmt.Sprint(v.Looks)}
+		cells := []string{r.Plan.Broker, fmt.Sprint(v.Kills), fmt.Sprint(v.Stops), fmt.Sprintf("%.0f", r.Seconds), fmt.Sprint(v.Promised), fmt.Sprint(v.Wills), fmt.Sprint(v.Looks)}
 		for _, f := range v.Faults.rows() {
 			cells = append(cells, fmt.Sprint(f.n))
 		}

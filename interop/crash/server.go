@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -42,10 +43,12 @@ func newServer(name, midge, dir string) (*server, error) {
 		s.argv = []string{midge, "--tcp", addr, "--data", data}
 		switch how {
 		case "":
+		case "interval", "none":
+			s.argv = append(s.argv, "--durability", how)
 		case "forgetful":
 			s.argv = s.argv[:3]
 		default:
-			return nil, fmt.Errorf("midge runs as midge and midge-forgetful, not %q", name)
+			return nil, fmt.Errorf("midge runs as midge, midge-interval, midge-none and midge-forgetful, not %q", name)
 		}
 		return s, nil
 	case "mosquitto":
@@ -134,15 +137,22 @@ func (s *server) ready(ctx context.Context) error {
 	return errors.New("the broker does not listen")
 }
 
-// kill is SIGKILL. It reports whether the process was alive.
-func (s *server) kill() bool {
+// end is SIGKILL, or SIGTERM and time to follow it. It reports whether the
+// process was alive.
+func (s *server) end(gently bool) bool {
 	alive := true
 	select {
 	case <-s.done:
 		alive = false
 	default:
 	}
-	s.cmd.Process.Kill()
+	if gently {
+		s.cmd.Process.Signal(syscall.SIGTERM)
+		t := time.AfterFunc(patience, func() { s.cmd.Process.Kill() })
+		defer t.Stop()
+	} else {
+		s.cmd.Process.Kill()
+	}
 	<-s.done
 	return alive
 }

@@ -18,6 +18,7 @@ type habit struct {
 	toggles    bool    // it subscribes and unsubscribes
 	rude       bool    // now and then it leaves without a word, or stops to answer
 	reborn     bool    // now and then it asks for a clean start
+	slow       bool    // it takes its time to answer
 	expiry     uint32
 }
 
@@ -61,16 +62,25 @@ type wish struct {
 }
 
 func (s *subscriber) run(ctx context.Context) {
-	s.renew()
+	if s.me == nil {
+		s.renew()
+	}
 	gone := time.Now()
+	var before *wire
+	defer func() { before.end() }()
 	for clean := false; ctx.Err() == nil; {
 		drain := s.w.draining()
 		c := hello(s.version, s.id, s.habit.expiry)
+		if s.version == mqtt.V5 {
+			c.Properties.ReceiveMaximum = narrow[s.rng.IntN(len(narrow))]
+		}
 		clean = clean || s.habit.reborn && !drain && s.past.known && s.rng.IntN(8) == 0
 		if c.CleanStart = clean; clean {
 			s.w.ledger.abandon(s.me)
 		}
 		w, present, err := connect(ctx, s.w.addr, c)
+		before.end()
+		before = nil
 		if err != nil {
 			s.past.tried = true
 			s.w.failed(ctx, s.id, err)
@@ -84,13 +94,16 @@ func (s *subscriber) run(ctx context.Context) {
 			continue
 		}
 		s.visit(ctx, w)
-		w.close()
-		gone = time.Now()
-		if !s.w.draining() {
+		if before = w; !s.habit.rude || s.rng.IntN(3) > 0 { // or it is taken over
+			before.end()
+			gone = time.Now()
 			s.w.rest(ctx, s.habit.away.pick(s.rng))
 		}
 	}
 }
+
+// narrow are the Receive Maximums of 5.0 subscribers, a new one each time.
+var narrow = []uint16{0, 0, 1, 3, 20}
 
 // expired is how long a client of short expiry stays away for its session to
 // be over for certain, restarts and all.
@@ -154,17 +167,7 @@ func (s *subscriber) visit(ctx context.Context, w *wire) {
 	}
 	polite := !s.habit.rude || s.rng.IntN(2) == 0
 	s.mu.Unlock()
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		for {
-			h, body, err := w.next()
-			if err != nil || s.take(w, h, body) != nil {
-				return
-			}
-		}
-	}()
-	defer func() { w.close(); <-ended }()
+	ended := w.listen(func(h packet.Header, body []byte) error { return s.take(w, h, body) })
 	leave := time.NewTimer(stay)
 	defer leave.Stop()
 	change := time.NewTicker(20 * time.Millisecond)
@@ -280,13 +283,16 @@ func (s *subscriber) receive(w *wire, h packet.Header, body []byte) error {
 		return err
 	}
 	if !s.held[m.ID] || m.QoS < mqtt.ExactlyOnce {
-		s.note(string(m.Topic), m.Payload)
+		s.note(&m)
 	}
 	if m.QoS == mqtt.ExactlyOnce {
 		s.held[m.ID] = true
 	}
 	if s.mute > 0 {
 		s.mute--
+	}
+	if s.habit.slow {
+		s.w.rest(context.Background(), 5*time.Millisecond)
 	}
 	switch {
 	case s.mute == 0 || m.QoS == mqtt.AtMostOnce:
@@ -297,12 +303,13 @@ func (s *subscriber) receive(w *wire, h packet.Header, body []byte) error {
 	return w.ack(packet.PUBREC, m.ID)
 }
 
-func (s *subscriber) note(topic string, payload []byte) {
-	switch {
-	case s.hear != nil && s.hear(topic, payload):
-	case s.group != nil && s.w.ledger.covers(s.group, topic):
-		s.w.ledger.came(s.group, topic, payload)
-	default:
-		s.w.ledger.came(s.me, topic, payload)
+func (s *subscriber) note(m *packet.Publish) {
+	topic, to := string(m.Topic), s.me
+	if s.hear != nil && s.hear(topic, m.Payload) {
+		return
 	}
+	if s.group != nil && s.w.ledger.covers(s.group, topic) {
+		to = s.group
+	}
+	s.w.ledger.came(to, topic, m.Payload, m.Retain)
 }

@@ -55,7 +55,7 @@ func (w *willer) run(ctx context.Context) {
 
 // recall settles what became of the will before, now that the client is back.
 func (w *willer) recall() {
-	if w.before != nil && time.Since(w.gone) < w.delay/2 && w.w.kills.Load() == w.kills {
+	if w.before != nil && time.Since(w.gone) < w.delay/2 && w.w.ends.Load() == w.kills {
 		w.w.ledger.settle(w.before, never)
 	}
 	w.before = nil
@@ -64,22 +64,14 @@ func (w *willer) recall() {
 // live holds the connection for a while and ends it.
 func (w *willer) live(ctx context.Context, conn *wire, word *lastWord, delay time.Duration) {
 	defer conn.close()
-	kills := w.w.kills.Load()
+	kills := w.w.ends.Load()
 	stay := between{0, 600 * time.Millisecond}.pick(w.rng)
 	manner := w.rng.IntN(4)
 	if manner == 0 {
 		stay = mourning // until the broker is killed
 	}
-	alone := make(chan struct{})
 	var clean bool
-	go func() {
-		defer close(alone)
-		for {
-			if _, _, err := conn.next(); err != nil {
-				return
-			}
-		}
-	}()
+	alone := conn.listen(func(packet.Header, []byte) error { return nil })
 	t := time.NewTimer(stay)
 	defer t.Stop()
 	select {
@@ -101,7 +93,7 @@ func (w *willer) live(ctx context.Context, conn *wire, word *lastWord, delay tim
 	case clean:
 		// The broker is given time to learn of it for good.
 		w.w.rest(ctx, 500*time.Millisecond)
-		if w.w.kills.Load() == kills {
+		if w.w.ends.Load() == kills {
 			w.w.ledger.settle(word, never)
 		}
 	case manner == 2 && delay > 0:
@@ -131,10 +123,14 @@ func (l *ledger) will(text string) *lastWord {
 	return w
 }
 
+// settle decides a will's fate. What was left before anybody listened need not
+// be heard.
 func (l *ledger) settle(w *lastWord, f fate) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	w.due = f
+	if w.due = f; f == must && (len(l.wake.on) == 0 || w.from < l.wake.on[0].from) {
+		w.due = open
+	}
 }
 
 func (l *ledger) heard(w *lastWord) bool {

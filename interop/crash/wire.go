@@ -19,14 +19,20 @@ type wire struct {
 	nc net.Conn
 	v  mqtt.Version
 	br *bufio.Reader
+
+	ended chan struct{} // closed when nobody listens any more; nil: nobody did
 }
 
 // patience is how long the broker may take for anything before the connection
 // is given up.
 const patience = 10 * time.Second
 
-// errRefused is a CONNACK that says no.
-var errRefused = errors.New("refused")
+// errRefused is a CONNACK that says no; errClosing one of a broker that is
+// being stopped.
+var (
+	errRefused = errors.New("refused")
+	errClosing = errors.New("closing")
+)
 
 // connect dials and waits for CONNACK.
 func connect(ctx context.Context, addr string, c *packet.Connect) (w *wire, present bool, err error) {
@@ -59,6 +65,9 @@ func (w *wire) welcome() (present bool, err error) {
 	}
 	if err := k.Decode(w.v, body); err != nil {
 		return false, err
+	}
+	if k.Code == mqtt.ServerUnavailable || k.Return == mqtt.RefusedUnavailable {
+		return false, errClosing
 	}
 	if k.Code.Failed() || k.Return != mqtt.Accepted {
 		return false, fmt.Errorf("%w: %v %v", errRefused, k.Code, k.Return)
@@ -96,6 +105,32 @@ func (w *wire) next() (h packet.Header, body []byte, err error) {
 func (w *wire) ack(t packet.Type, id mqtt.PacketID) error {
 	a := packet.Ack{Type: t, ID: id}
 	return w.send(a.Append(nil, w.v))
+}
+
+// listen hands every packet to take, until the connection ends or take fails.
+func (w *wire) listen(take func(packet.Header, []byte) error) (ended <-chan struct{}) {
+	w.ended = make(chan struct{})
+	go func() {
+		defer close(w.ended)
+		for {
+			h, body, err := w.next()
+			if err != nil || take(h, body) != nil {
+				return
+			}
+		}
+	}()
+	return w.ended
+}
+
+// end closes the connection and waits until nobody listens. nil is none.
+func (w *wire) end() {
+	if w == nil {
+		return
+	}
+	w.close()
+	if w.ended != nil {
+		<-w.ended
+	}
 }
 
 // close ends the connection without a word.

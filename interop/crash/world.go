@@ -19,7 +19,9 @@ type world struct {
 	rng    *rand.Rand // the killer's
 
 	publishers []*publisher
-	kills      atomic.Int64 // counted before each
+	ends       atomic.Int64 // of the broker's process, counted before each
+	killed     int
+	stopped    int
 	looks      atomic.Int64 // at retained messages
 	stopping   chan struct{}
 	drained    chan struct{}
@@ -30,9 +32,11 @@ type world struct {
 type plan struct {
 	Broker string        `json:"broker"`
 	Kills  int           `json:"kills"`
+	Stops  int           `json:"stops"` // every so many times it is SIGTERM instead; 0: never
 	Seed   uint64        `json:"seed"`
 	Rate   int           `json:"rate"` // messages published a second, about
 	For    time.Duration `json:"-"`    // no kill is begun later
+	Wait   time.Duration `json:"-"`    // once nothing has come for so long in the end, nothing will
 
 	midge string // the executable
 	dir   string // for data and log
@@ -58,6 +62,7 @@ var habits = []habit{
 	{name: "hermit", stay: between{time.Second, 3 * time.Second}, away: between{5 * time.Second, 30 * time.Second}, expiry: forever, toggles: true, rude: true},
 	{name: "reborn", stay: between{50 * time.Millisecond, time.Second}, away: between{0, 300 * time.Millisecond}, expiry: forever, toggles: true, rude: true, reborn: true},
 	{name: "reborn", stay: between{50 * time.Millisecond, time.Second}, away: between{0, 300 * time.Millisecond}, expiry: forever, toggles: true, reborn: true},
+	{name: "sloth", stay: between{time.Second, 20 * time.Second}, away: between{0, time.Second}, expiry: forever, slow: true},
 	{name: "mayfly", stay: between{50 * time.Millisecond, time.Second}, away: between{3 * time.Second, 6 * time.Second}, expiry: 1},
 }
 
@@ -78,7 +83,7 @@ func run(ctx context.Context, p plan) (verdict, error) {
 	if err := s.start(); err != nil {
 		return verdict{}, err
 	}
-	defer func() { s.kill() }()
+	defer func() { s.end(false) }()
 	if err := s.ready(ctx); err != nil {
 		return verdict{}, err
 	}
@@ -97,7 +102,7 @@ func run(ctx context.Context, p plan) (verdict, error) {
 	cancel()
 	w.clients.Wait()
 	v := w.ledger.judge()
-	v.Kills, v.Looks = int(w.kills.Load()), int(w.looks.Load())
+	v.Kills, v.Stops, v.Looks = w.killed, w.stopped, int(w.looks.Load())
 	for _, line := range s.complaints() {
 		v.Faults.add(&v.Faults.Broker, "%s", line)
 	}
