@@ -17,7 +17,7 @@ import (
 type Attempt struct {
 	Number  int     // since the last connection; 1 is the first
 	Server  string  // URL, user and password included
-	Options Options // of this attempt alone; what concerns the session (outbox, handlers) is settled
+	Options Options // of this attempt alone; what concerns the session (ClientID, outbox, handlers) is settled
 }
 
 // connect makes a connection and puts the session on it.

@@ -26,6 +26,7 @@ var (
 	// outbox and may yet arrive.
 	ErrNotSent         = errors.New("client: given up before it was sent")
 	ErrUnacknowledged  = errors.New("client: given up before it was acknowledged")
+	errPartAck         = errors.New("client: a part is no message; acknowledge the last")
 	errNoPingresp      = errors.New("client: the server has fallen silent")
 	errRefresh         = errors.New("client: planned renewal of the connection")
 	errReconnect       = errors.New("client: connection renewed by Reconnect")

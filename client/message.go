@@ -39,14 +39,19 @@ func (m Message) Last() bool { return m.Total < 0 || m.Offset+len(m.Payload) >= 
 // Ack acknowledges a message under Options.ManualAck, when it has been taken
 // care of; acknowledgements reach the server in the order the messages came.
 // It returns ErrStaleAck if the connection the message came by has ended: it
-// will come again. At QoS 0 and for a message acknowledged already it does
-// nothing.
+// will come again. Of a message in parts it wants the last. At QoS 0 and for a
+// message acknowledged already it does nothing.
 func (m Message) Ack() error { return m.Refuse(mqtt.Success) }
 
 // Refuse is Ack with a failure code, which a 5.0 server gets to see.
 func (m Message) Refuse(code mqtt.ReasonCode) error {
-	if m.QoS == mqtt.AtMostOnce || m.from == nil {
+	switch {
+	case m.QoS == mqtt.AtMostOnce || m.from == nil:
 		return nil
+	case m.Total < 0:
+		return ErrStaleAck
+	case !m.Last():
+		return errPartAck
 	}
 	return m.from.s.acknowledge(&m, code)
 }

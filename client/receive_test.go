@@ -120,3 +120,30 @@ func TestRoutesOfAnEarlierProgram(t *testing.T) {
 		}
 	})
 }
+
+// The first part of a message is not all of it, and the last may never come.
+func TestPartsAreNotAcknowledged(t *testing.T) {
+	in(t, func(t *testing.T, v *server) {
+		var errs []error
+		_, p := v.connected(client.Config{Options: client.Options{ManualAck: true, StreamAbove: 1000, Handler: func(_ context.Context, m client.Message) {
+			errs = append(errs, m.Ack())
+		}}})
+		whole := packet.Publish{Topic: []byte("a"), Payload: make([]byte, 200_000), QoS: 1, ID: 7, Properties: new(packet.Properties)}
+		b := whole.Append(nil, mqtt.V5)
+		p.write(b[:150_000])
+		p.wantIdle(s)
+		p.write(b[150_000:])
+		if a := p.wantAck(packet.PUBACK); a.ID != 7 {
+			t.Errorf("%+v", a)
+		}
+		synctest.Wait()
+		for i, err := range errs {
+			if last := i == len(errs)-1; (err == nil) != last {
+				t.Errorf("part %d of %d: %v", i, len(errs), err)
+			}
+		}
+		if len(errs) < 2 {
+			t.Errorf("%d parts", len(errs))
+		}
+	})
+}

@@ -75,6 +75,7 @@ var plainLevels = strings.NewReplacer("+", "_", "#", "_")
 
 // Request publishes m with a Response Topic and Correlation Data of its own
 // and returns the answer, through as many connections as that takes. 5.0 only.
+// An answer above Options.StreamAbove goes to the handlers, in parts.
 func (c *Client) Request(ctx context.Context, m mqtt.Message) (Message, error) {
 	if err := c.Connect(ctx); err != nil {
 		return Message{}, err
