@@ -164,13 +164,16 @@ func (b *Broker) restoredDelivery(e *store.Entry) delivery {
 }
 
 // reserve records that c is about to have the session, and waits until that is
-// durable and what was in flight has been read. The clocks of an absent client
+// durable, as is the end of the one before, and what was in flight has been read. The clocks of an absent client
 // stop. undo puts it all back.
 func (s *session) reserve(ctx context.Context, c *conn, g *greeting, present bool) (undo func(), err error) {
 	undo = func() {}
 	expiry := c.expiry.Load()
-	if s.b.keep == nil || expiry == 0 && g.will == nil && !present {
+	if s.b.keep == nil {
 		return undo, nil
+	}
+	if expiry == 0 && g.will == nil && !present {
+		return undo, s.b.keep.awaitSession(ctx, c.promised)
 	}
 	if g.will != nil {
 		g.will.m.origin, g.will.info, g.will.number = s.id, c.info, s.number
@@ -191,10 +194,18 @@ func (s *session) reserve(ctx context.Context, c *conn, g *greeting, present boo
 			s.forget()
 		}
 	}
-	if err := s.b.keep.await(ctx, pos); err != nil {
-		return undo, &Refusal{mqtt.ServerUnavailable, "the server cannot store sessions now"}
+	if err := s.b.keep.awaitSession(ctx, pos); err != nil {
+		return undo, err
 	}
 	return undo, s.warm()
+}
+
+// awaitSession is await for what CONNACK says.
+func (k *keeper) awaitSession(ctx context.Context, pos store.Position) error {
+	if err := k.await(ctx, pos); err != nil {
+		return &Refusal{mqtt.ServerUnavailable, "the server cannot store sessions now"}
+	}
+	return nil
 }
 
 // recordLocked appends what the session is. away is Unix ns, 0: the client is
@@ -209,15 +220,21 @@ func (s *session) recordLocked(expiry uint32, away int64, w *will) store.Positio
 	}})
 }
 
-// forget takes the session out of the store.
-func (s *session) forget() {
+// forget takes the session out of the store. A crash before the position is
+// durable would bring it back.
+func (s *session) forget() store.Position {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.recorded {
-		s.recorded = false
-		s.stored.Store(false)
-		s.b.keep.st.Append(&store.Op{Kind: store.EndSession, Session: s.number})
+	if !s.recorded {
+		return 0
 	}
+	s.recorded = false
+	s.stored.Store(false)
+	pos := s.b.keep.st.Append(&store.Op{Kind: store.EndSession, Session: s.number})
+	if s.expiry == 0 {
+		return 0 // it does not outlive the broker, whatever the store has
+	}
+	return pos
 }
 
 // warm reads what was in flight when the broker before this one ended. The

@@ -206,6 +206,60 @@ func TestStuckStore(t *testing.T) {
 	})
 }
 
+// A session that was discarded stays so: whoever is told that there is none has
+// heard it of the store, too.
+func TestDiscardedStaysDiscarded(t *testing.T) {
+	clean := func(c *packet.Connect) { c.CleanStart = true }
+	for name, discard := range map[string]func(w *world, p *peer){
+		"clean start": func(w *world, p *peer) { p.nc.Close(); synctest.Wait(); w.connect("s", clean) },
+		"goodbye": func(w *world, p *peer) {
+			d := packet.Disconnect{Properties: &packet.Properties{}}
+			d.Properties.Present = d.Properties.Present.With(packet.PropSessionExpiryInterval)
+			p.write(d.Append(nil, p.v))
+			synctest.Wait()
+			w.connect("s", func(c *packet.Connect) { c.CleanStart = false })
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l := newLagging(time.Second)
+				w := newWorld(t, midge.Config{Store: l})
+				p := w.connect("s", lasting)
+				p.subscribe("t", mqtt.AtLeastOnce)
+				discard(w, p)
+				w, _ = w.restart(l, midge.Config{})
+				if n := w.b.Sessions(); n != 0 {
+					t.Errorf("%d sessions are back", n)
+				}
+			})
+		})
+	}
+}
+
+// What an older client was refused by being cut off is new when it comes again.
+func TestRefusedIsNotTaken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLagging(time.Millisecond)
+		w := newWorld(t, midge.Config{Store: l})
+		s := w.connect("s", lasting)
+		s.subscribe("t", mqtt.ExactlyOnce)
+		old := func(c *packet.Connect) { c.Version, c.CleanStart = mqtt.V311, false }
+		p := w.connect("p", old)
+		m := packet.Publish{Topic: []byte("t"), QoS: mqtt.ExactlyOnce, ID: 7, Payload: []byte("x")}
+		l.setStuck(true)
+		p.write(m.Append(nil, p.v))
+		p.wantClosed()
+		l.setStuck(false)
+		p = w.connect("p", old)
+		m.Dup = true
+		p.write(m.Append(nil, p.v))
+		p.want(packet.PUBREC)
+		if m := s.wantPublish(); string(m.Payload) != "x" {
+			t.Errorf("got %s", m.Payload)
+		}
+	})
+}
+
 // Wills outlive a crash, are said once, and when they are due.
 func TestWillOutlivesCrash(t *testing.T) {
 	for _, c := range []struct {

@@ -33,7 +33,11 @@ func (c *conn) publish(sc *scratch, p *packet.Publish) error {
 		heard, refusal := 0, c.authorize(sc, p)
 		if p.QoS > mqtt.AtMostOnce && refusal == nil && c.b.keep.stuck() {
 			if refusal = errStuck; c.info.Version != mqtt.V5 {
-				return refusal // there is no other way to say no: the client keeps the message
+				// There is no other way to say no: the client keeps the message, and
+				// sends it again as one that is new here.
+				c.session.in.Ack(p.ID, refusal.Code)
+				c.session.in.Next()
+				return refusal
 			}
 		}
 		if refusal == nil {

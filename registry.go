@@ -52,7 +52,7 @@ func (b *Broker) claim(ctx context.Context, c *conn, clean bool) (s *session, pr
 		b.count.peak.Store(max(b.count.peak.Load(), int64(len(b.owners))))
 		b.mu.Unlock()
 		if old != nil && !present {
-			old.end() // [MQTT-3.1.2-4, 5.0]
+			c.promised = old.end() // [MQTT-3.1.2-4, 5.0]
 		}
 		return s, present, nil
 	}

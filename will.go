@@ -94,7 +94,7 @@ func (c *conn) detach(code mqtt.ReasonCode, text string) {
 		s.mu.Lock()
 		s.will, w = w, nil // said by end, before the store forgets it
 		s.mu.Unlock()
-		s.end()
+		b.keep.await(b.ctx, s.end()) // the next connection is told that there is none
 	}
 	if w != nil && w.delay == 0 {
 		b.publishWill(w)
@@ -163,12 +163,13 @@ func (s *session) willDue() {
 }
 
 // end takes the session apart. What a shared subscription had put in its care
-// goes to another member; a will that still waits is said.
-func (s *session) end() {
+// goes to another member; a will that still waits is said. The position is where
+// the store has it that the session is no more.
+func (s *session) end() store.Position {
 	s.mu.Lock()
 	if s.ended {
 		s.mu.Unlock()
-		return
+		return 0
 	}
 	s.ended = true
 	s.stopTimersLocked()
@@ -196,7 +197,7 @@ func (s *session) end() {
 	if w != nil {
 		s.b.publishWill(w)
 	}
-	s.forget()
+	return s.forget()
 }
 
 // redeliver offers what a shared subscription's member left undone to the
