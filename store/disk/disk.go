@@ -95,6 +95,7 @@ type Store struct {
 	total    int64      // guarded by mu: bytes of all segments
 	pending  []chunk    // guarded by mu: not yet with the writer
 	flushing []chunk    // guarded by mu: with the writer
+	spare    []byte     // guarded by mu: a chunk's bytes, for the next one
 	appended store.Position
 	durable  store.Position // guarded by mu; Settled unless Always
 	safe     place          // guarded by mu: up to where the log is synced
@@ -242,7 +243,8 @@ func (st *Store) frameLocked(op *store.Op) place {
 		st.total += s.size
 	}
 	if n := len(st.pending); n == 0 || st.pending[n-1].s != s {
-		st.pending = append(st.pending, chunk{s: s, off: s.size})
+		st.pending = append(st.pending, chunk{s: s, off: s.size, b: st.spare})
+		st.spare = nil
 	}
 	c := &st.pending[len(st.pending)-1]
 	at := len(c.b)

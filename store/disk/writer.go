@@ -69,6 +69,7 @@ func (st *Store) takeTurn() bool {
 		return st.failed(err, retry && failing != nil)
 	}
 	st.mu.Lock()
+	st.reuseLocked(all)
 	st.flushing = nil
 	if st.err != nil {
 		st.err = nil
@@ -89,6 +90,19 @@ func (st *Store) takeTurn() bool {
 		w.fn()
 	}
 	return true
+}
+
+// maxSpare is the largest buffer kept for the next batch, bytes.
+const maxSpare = 4 << 20
+
+// reuseLocked keeps one buffer of chunks that are written: growing one anew for
+// every batch is half the work of appending.
+func (st *Store) reuseLocked(written []chunk) {
+	for i := range written {
+		if b := written[i].b; cap(b) <= maxSpare && cap(b) > cap(st.spare) {
+			st.spare = b[:0]
+		}
+	}
 }
 
 // mustSyncLocked says whether this turn has to sync.
