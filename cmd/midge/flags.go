@@ -41,6 +41,11 @@ func (fs *flagSet) help() {
 // parse takes the command line apart and wants exactly n arguments behind the
 // options. errUsage says the user has been told; a request for help is none.
 func parse(fs *flagSet, args []string, n int) error {
+	return parseCounted(fs, args, func() int { return n })
+}
+
+// parseCounted is parse where the options say how many arguments there are.
+func parseCounted(fs *flagSet, args []string, count func() int) error {
 	switch err := fs.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
 		fs.help()
@@ -49,6 +54,7 @@ func parse(fs *flagSet, args []string, n int) error {
 		fmt.Fprintf(fs.Output(), "midge %s --help has the options\n", fs.Name())
 		return errUsage
 	}
+	n := count()
 	if fs.NArg() > n {
 		return usage(fs, fmt.Errorf("unexpected %q", strings.Join(fs.Args()[n:], " ")))
 	}

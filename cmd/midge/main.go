@@ -33,6 +33,8 @@ func commands() []command {
 		{"pub", "publish messages", pubCmd},
 		{"sub", "subscribe and print messages", subCmd},
 		{"rr", "make a request and print the response", rrCmd},
+		{"passwd", "keep a file of users and passwords", passwdCmd},
+		{"acl", "say what a file of access rules allows, and why", aclCmd},
 		{"tiny", "run the fixed-memory broker, or print its memory bill", tinyCmd},
 		{"conform", "test any MQTT broker against the standards", conformCmd},
 		{"bench", "load any MQTT broker and measure it", benchCmd},

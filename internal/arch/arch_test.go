@@ -34,7 +34,7 @@ var arrows = map[string][]string{
 	"conform": {"mqtt"},                                                                                                // docs/decisions/0004
 	"bench":   {"mqtt", "packet", "topic", "flow", "link", "transport"},
 
-	"cmd/midge": {"", "bench", "tiny", "tiny/host", "conform", "transport", "mqtt", "client", "topic", "store", "store/disk", "internal/systemd"},
+	"cmd/midge": {"", "bench", "tiny", "tiny/host", "conform", "transport", "mqtt", "client", "topic", "store", "store/disk", "auth", "internal/systemd"},
 
 	"store":           {"mqtt"},
 	"store/memory":    {"mqtt", "store"},
@@ -43,11 +43,13 @@ var arrows = map[string][]string{
 
 	"internal/faultdisk": {"internal/vfs"},
 
+	"auth":       {"", "mqtt", "topic", "auth/scram"},
+	"auth/scram": {},
+
 	// Rooms that are planned.
 	"tiny":      {"mqtt", "packet", "topic", "flow", "link"},
 	"tiny/host": {"tiny", "transport"},
 	"client":    {"mqtt", "packet", "topic", "flow", "link", "store", "transport", "internal/readbuf"},
-	"auth":      {"mqtt"},
 }
 
 // core is what a microcontroller runs.

@@ -1,0 +1,173 @@
+package auth
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"net"
+	"runtime"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/singleflight"
+
+	"github.com/midgemq/midge"
+	"github.com/midgemq/midge/auth/scram"
+	"github.com/midgemq/midge/mqtt"
+)
+
+// Passwords are users and the hashes of their passwords: an Authenticator of
+// what CONNECT carries.
+//
+// Hashes are expensive to check, and strangers decide how often. Few are
+// checked at once, one comparison is made once however many ask for it, and
+// its outcome is remembered. Those who wait are served by address in turn; one
+// too many is refused with "server busy". A user that does not exist costs the
+// client as long as one that does.
+type Passwords struct {
+	// Immutable.
+	path  string
+	gate  *gate
+	memo  *memo
+	decoy []byte
+
+	users  atomic.Pointer[map[string]*Hash]
+	flight singleflight.Group
+	checks atomic.Int64 // hashes computed
+}
+
+// OpenPasswords reads a password file as mosquitto_passwd and midge passwd
+// write it. An error names each line that is wrong.
+func OpenPasswords(path string) (*Passwords, error) {
+	p := &Passwords{path: path, gate: newGate(max(1, runtime.GOMAXPROCS(0)/2)), memo: newMemo(), decoy: []byte(rand.Text())}
+	return p, p.Reload()
+}
+
+// Reload reads the file again. On an error everything stays as it was.
+// [Guard.Apply] then ends the connections of users who are gone or have
+// another hash.
+func (p *Passwords) Reload() error {
+	f, err := ReadPasswordFile(p.path)
+	if err != nil {
+		return err
+	}
+	users, err := f.hashes()
+	if err != nil {
+		return err
+	}
+	p.users.Store(&users)
+	p.memo.keep(func(user string) bool { return users[user] != nil })
+	return nil
+}
+
+// passwordProof is the hash somebody's password matched.
+type passwordProof struct{ user, hash string }
+
+// Authenticate is [Authenticator].
+func (p *Passwords) Authenticate(ctx context.Context, c *midge.Connect) (*Identity, error) {
+	if !c.HasUsername {
+		return nil, ErrNotMine
+	}
+	hash := (*p.users.Load())[c.Username]
+	text := ""
+	if hash != nil {
+		text = hash.text
+	}
+	good, err := p.compare(ctx, c, hash, text)
+	switch {
+	case err != nil:
+		return nil, err
+	case good:
+		return &Identity{User: c.Username, Proof: passwordProof{c.Username, text}}, nil
+	case hash == nil:
+		return nil, ErrNotMine
+	}
+	return nil, &midge.Refusal{Code: mqtt.BadUserNameOrPassword}
+}
+
+// Stays is [Authenticator].
+func (p *Passwords) Stays(id *Identity) error {
+	proof, ours := id.Proof.(passwordProof)
+	if !ours {
+		return ErrNotMine
+	}
+	if hash := (*p.users.Load())[proof.user]; hash == nil || hash.text != proof.hash {
+		return ErrNotMine // another file may have it
+	}
+	return nil
+}
+
+// patience is how long a comparison may wait for its turn.
+const patience = 30 * time.Second
+
+// compare holds a password against a hash, nil for a user there is none of.
+func (p *Passwords) compare(ctx context.Context, c *midge.Connect, hash *Hash, text string) (bool, error) {
+	d := p.memo.digest([]byte(c.Username), []byte(text), c.Password)
+	if good, known := p.memo.recall(c.Username, d); known {
+		return good, nil
+	}
+	from, password := source(&c.Remote), append([]byte(nil), c.Password...)
+	// It goes on when this client gives up: others may wait for the same.
+	done := p.flight.DoChan(string(d[:]), func() (any, error) {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+		defer cancel()
+		if err := p.gate.enter(ctx, from); err != nil {
+			return false, err
+		}
+		defer p.gate.leave()
+		if good, known := p.memo.recall(c.Username, d); known {
+			return good, nil
+		}
+		good := p.check(hash, password)
+		p.memo.remember(c.Username, d, good)
+		return good, nil
+	})
+	select {
+	case r := <-done:
+		good, _ := r.Val.(bool)
+		if errors.Is(r.Err, context.DeadlineExceeded) {
+			return false, errBusy
+		}
+		return good, r.Err
+	case <-ctx.Done():
+		return false, errBusy
+	}
+}
+
+// check computes a hash: that of somebody else for a user who does not exist.
+func (p *Passwords) check(hash *Hash, password []byte) bool {
+	p.checks.Add(1)
+	if hash != nil {
+		return hash.Matches(password)
+	}
+	for _, h := range *p.users.Load() {
+		h.Matches(password)
+		break
+	}
+	return false
+}
+
+// source is who is held responsible for the work a client causes.
+func source(r *midge.Remote) string {
+	if r.Addr == nil {
+		return ""
+	}
+	host, _, err := net.SplitHostPort(r.Addr.String())
+	if err != nil {
+		return r.Addr.Network()
+	}
+	return host
+}
+
+// verifier is what SCRAM needs of a user; nil: nothing is there.
+func (p *Passwords) verifier(user string) (*scram.Verifier, string) {
+	hash := (*p.users.Load())[user]
+	if hash == nil {
+		return nil, ""
+	}
+	s, ok := hash.algo.(scramHash)
+	if !ok {
+		return nil, ""
+	}
+	return s.Verifier, hash.text
+}
