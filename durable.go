@@ -97,6 +97,7 @@ func (s *session) keepSentLocked(sc *scratch, d *delivery, id mqtt.PacketID) sto
 		k.st.Append(&store.Op{Kind: store.PutMessage, Message: number, Body: d.m.stored()})
 		k.st.Append(&store.Op{Kind: store.Queue, Session: s.number, Entry: d.stored(number, id)})
 		pos = k.st.Append(&store.Op{Kind: store.Commit, Message: number})
+		pos = max(pos, s.keepReplayedLocked(&s.replays[0], d.m.number))
 	default:
 		pos = k.st.Append(&store.Op{Kind: store.Advance, Session: s.number, Seq: d.seq, PacketID: id, Stage: store.Sent})
 	}
@@ -133,13 +134,34 @@ func (s *session) completedLocked(id mqtt.PacketID) {
 	}
 }
 
-// keepSubscription appends a subscription; owed says that retained messages are
-// still to be sent for it.
-func (s *session) keepSubscription(sub *subscription, owed bool) store.Position {
+// keepSubscription appends a subscription; retained messages beyond sent, up to
+// owed, are still to be sent for it.
+func (s *session) keepSubscription(sub *subscription, sent, owed store.MessageID) store.Position {
 	if !s.stored.Load() {
 		return 0
 	}
-	return s.b.keep.st.Append(&store.Op{Kind: store.PutSubscription, Session: s.number, Subscription: sub.stored(owed)})
+	return s.b.keep.st.Append(&store.Op{Kind: store.PutSubscription, Session: s.number, Subscription: sub.stored(sent, owed)})
+}
+
+// keepReplayedLocked appends that a replay has come as far as the message with
+// this number. It says nothing for a subscription that has ended.
+func (s *session) keepReplayedLocked(r *replay, number store.MessageID) (pos store.Position) {
+	if s.subs[r.sub.spec.Filter] == r.sub && number > r.sent {
+		pos = s.keepSubscription(r.sub, number, r.owed)
+	}
+	r.sent = max(r.sent, number)
+	return pos
+}
+
+// replayingLocked takes out of the replays what turns out to be in flight: the
+// crash came before the store knew how far the replay was.
+func (s *session) replayingLocked(d *delivery) {
+	for i := range s.replays {
+		r := &s.replays[i]
+		if d.retain && len(r.left) > 0 && r.left[0].arrived == d.m.arrived && string(r.left[0].topic) == string(d.m.topic) {
+			r.left = r.left[1:]
+		}
+	}
 }
 
 func (d *delivery) stored(number store.MessageID, id mqtt.PacketID) *store.Entry {
@@ -280,6 +302,7 @@ func (s *session) restoreLocked(e *store.Entry) {
 	}
 	if s.out.Restore(e.PacketID, stage, d) {
 		s.flying += d.m.size()
+		s.replayingLocked(&d)
 		return
 	}
 	// The window has become smaller: it waits for its turn, as a message that

@@ -194,12 +194,12 @@ func restoredWill(s *store.Session) *will {
 	}
 }
 
-// stored is the subscription as the store keeps it; owed says that retained
-// messages are still to be sent.
-func (sub *subscription) stored(owed bool) *store.Subscription {
+// stored is the subscription as the store keeps it, with which retained messages
+// are still to be sent.
+func (sub *subscription) stored(sent, owed store.MessageID) *store.Subscription {
 	p := &sub.spec
 	return &store.Subscription{
 		Filter: p.Filter, QoS: p.QoS, NoLocal: p.NoLocal, RetainAsPublished: p.RetainAsPublished,
-		RetainHandling: p.RetainHandling, ID: p.ID, Owed: owed,
+		RetainHandling: p.RetainHandling, ID: p.ID, Sent: sent, Owed: owed,
 	}
 }

@@ -19,6 +19,7 @@ type lagging struct {
 	ops     []*store.Op
 	durable store.Position
 	stuck   bool
+	limit   store.Position // nothing beyond becomes durable; 0: all does
 	waiting []func()
 }
 
@@ -38,6 +39,9 @@ func (l *lagging) reach(pos store.Position) {
 	l.mu.Lock()
 	var due []func()
 	if !l.stuck {
+		if l.limit > 0 {
+			pos = min(pos, l.limit)
+		}
 		l.durable = max(l.durable, pos)
 		due, l.waiting = l.waiting, nil
 	}
@@ -86,6 +90,13 @@ func (l *lagging) setStuck(stuck bool) {
 	if !stuck {
 		l.reach(last)
 	}
+}
+
+// stopAfter lets a number of changes more become durable, and then none.
+func (l *lagging) stopAfter(more int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.limit = l.durable + store.Position(more)
 }
 
 // crash returns what the next broker finds: what was durable, and no more.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/midgemq/midge/mqtt"
 	"github.com/midgemq/midge/packet"
+	"github.com/midgemq/midge/store"
 	"github.com/midgemq/midge/topic"
 )
 
@@ -24,7 +25,8 @@ type message struct {
 	expiry  uint32
 	expires bool
 	qos     mqtt.QoS
-	retain  bool // as its publisher set it
+	retain  bool            // as its publisher set it
+	number  store.MessageID // of a retained one that the store has
 }
 
 // remaining returns the Message Expiry Interval left at now, in seconds, and

@@ -1,6 +1,7 @@
 package midge
 
 import (
+	"slices"
 	"time"
 
 	"github.com/midgemq/midge/mqtt"
@@ -48,8 +49,9 @@ type absent struct {
 	away   int64
 }
 
-func (r *recovery) retained(_ store.MessageID, m *store.Message) bool {
+func (r *recovery) retained(number store.MessageID, m *store.Message) bool {
 	k := restored(m)
+	k.number = number
 	topic := string(k.topic)
 	if _, alive := k.remaining(r.now.UnixNano()); !alive || !r.b.set.limits.RetainAvailable {
 		r.b.keep.st.Append(&store.Op{Kind: store.Unretain, Filter: topic})
@@ -117,8 +119,9 @@ func (s *session) resubscribe(p *store.Subscription) {
 	}}
 	s.subs[p.Filter] = sub
 	s.b.install(sub, nil)
-	if p.Owed {
-		s.owe(replay{sub: sub, left: s.b.owed(sub)})
+	if p.Owed > p.Sent {
+		left := slices.DeleteFunc(s.b.owed(sub), func(m *message) bool { return m.number <= p.Sent || m.number > p.Owed })
+		s.owe(replay{sub: sub, left: left, sent: p.Sent, owed: p.Owed})
 	}
 }
 

@@ -1,6 +1,8 @@
 package midge
 
 import (
+	"cmp"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -26,10 +28,11 @@ func (b *Broker) retain(sc *scratch) bool {
 		b.retained.Set(topic, sc.keep())
 		return true
 	}
+	m := sc.keep()
 	if b.keep != nil {
-		b.keep.newMessage(sc)
+		m.number = b.keep.newMessage(sc)
 	}
-	return b.retained.SetIf(topic, sc.keep(), func(old *message, had bool) bool {
+	return b.retained.SetIf(topic, m, func(old *message, had bool) bool {
 		n, bytes := 1, sc.m.size()
 		if had {
 			n, bytes = 0, bytes-old.size()
@@ -93,9 +96,12 @@ type replay struct {
 	sub   *subscription
 	left  []*message
 	after store.Position // where the subscription is stored; its SUBACK goes first
+
+	sent, owed store.MessageID // of left, in the store: from beyond the one up to the other
 }
 
-// owed collects what sub is to be sent of the retained store.
+// owed collects what sub is to be sent of the retained store, in the order in
+// which the broker's own store numbers it.
 func (b *Broker) owed(sub *subscription) []*message {
 	var all []*message
 	now := time.Now().UnixNano()
@@ -105,6 +111,9 @@ func (b *Broker) owed(sub *subscription) []*message {
 		}
 		return true
 	})
+	if b.keep != nil {
+		slices.SortFunc(all, func(x, y *message) int { return cmp.Compare(x.number, y.number) })
+	}
 	return all
 }
 
@@ -166,9 +175,7 @@ func (s *session) replayLocked(c, by *conn) bool {
 		return false // the writer that takes the SUBACK out comes back here
 	}
 	if len(r.left) == 0 {
-		if s.stored.Load() && s.subs[r.sub.spec.Filter] == r.sub {
-			s.keepSubscription(r.sub, false)
-		}
+		s.keepReplayedLocked(r, r.owed)
 		s.replays = append(s.replays[:0], s.replays[1:]...)
 		return true
 	}

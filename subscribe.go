@@ -30,11 +30,13 @@ func (c *conn) subscribe(sc *scratch, p *packet.Subscribe) error {
 			code = grant(sub.spec.QoS)
 			r := replay{sub: sub}
 			if wants {
-				r.left = c.b.owed(sub)
+				if r.left = c.b.owed(sub); len(r.left) > 0 {
+					r.owed = r.left[len(r.left)-1].number
+				}
 				due += len(r.left)
 				fresh = append(fresh, r)
 			}
-			pos = max(pos, s.keepSubscription(sub, len(r.left) > 0))
+			pos = max(pos, s.keepSubscription(sub, 0, r.owed))
 		}
 		if code.Failed() && c.info.Version != mqtt.V5 {
 			code = mqtt.UnspecifiedError // the one failure SUBACK had [MQTT-3.9.3-2, 3.1.1]

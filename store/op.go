@@ -104,7 +104,10 @@ type Subscription struct {
 	RetainAsPublished bool
 	RetainHandling    byte
 	ID                uint32 // Subscription Identifier; 0: none
-	Owed              bool   // retained messages are still to be sent
+
+	// Retained messages numbered beyond Sent, and up to Owed, are still to be
+	// sent, in this order.
+	Sent, Owed MessageID
 }
 
 // A Stage is how far a queued message has come.

@@ -38,8 +38,8 @@ func appendOp(b []byte, op *store.Op) []byte {
 	case store.PutSubscription:
 		s := op.Subscription
 		b = text(b, s.Filter)
-		b = append(b, byte(s.QoS), s.RetainHandling, flags(s.NoLocal, s.RetainAsPublished, s.Owed))
-		b = uvarints(b, uint64(s.ID))
+		b = append(b, byte(s.QoS), s.RetainHandling, flags(s.NoLocal, s.RetainAsPublished))
+		b = uvarints(b, uint64(s.ID), uint64(s.Sent), uint64(s.Owed))
 	case store.EndSubscription:
 		b = text(b, op.Filter)
 	case store.Queue:
@@ -143,8 +143,9 @@ func (r *reader) change(op *store.Op) {
 	case store.PutSubscription:
 		s := &store.Subscription{Filter: string(r.bytes()), QoS: mqtt.QoS(r.byte()), RetainHandling: r.byte()}
 		f := r.byte()
-		s.NoLocal, s.RetainAsPublished, s.Owed = f&1 != 0, f&2 != 0, f&4 != 0
+		s.NoLocal, s.RetainAsPublished = f&1 != 0, f&2 != 0
 		s.ID = uint32(r.uint())
+		s.Sent, s.Owed = store.MessageID(r.uint()), store.MessageID(r.uint())
 		op.Subscription = s
 	case store.EndSubscription:
 		op.Filter = string(r.bytes())

@@ -167,7 +167,8 @@ func (c *Script) Next() *store.Op {
 	case 2:
 		return &store.Op{Kind: store.PutSubscription, Session: id, Subscription: &store.Subscription{
 			Filter: fmt.Sprint("f/", r.IntN(5)), QoS: mqtt.QoS(r.IntN(3)), NoLocal: r.IntN(2) == 0, RetainAsPublished: r.IntN(2) == 0,
-			RetainHandling: byte(r.IntN(3)), ID: uint32(r.IntN(300)), Owed: r.IntN(2) == 0,
+			RetainHandling: byte(r.IntN(3)), ID: uint32(r.IntN(300)),
+			Sent: store.MessageID(r.IntN(2)), Owed: store.MessageID(r.IntN(200)),
 		}}
 	case 3:
 		return &store.Op{Kind: store.EndSubscription, Session: id, Filter: fmt.Sprint("f/", r.IntN(5))}
