@@ -4,8 +4,6 @@ package faultdisk
 
 import (
 	"errors"
-	"io"
-	"maps"
 	"math/rand/v2"
 	"os"
 	"path"
@@ -19,10 +17,10 @@ import (
 
 var _ vfs.Folder = (*Disk)(nil)
 
-// A Disk is a folder in memory that loses what was not synced when its power
-// is cut: any part of it, in pieces, and names as well as bytes. It can be full,
-// read-only, slow, or fail to sync. Its methods may be called from any
-// goroutine.
+// A Disk is a folder in memory that keeps for certain only what was synced:
+// bytes by their file's Sync, names by the folder's. It can be full, read-only,
+// slow, fail to sync, lie, and have its power cut; see PowerCut and Kill. Its
+// methods may be called from any goroutine.
 type Disk struct {
 	mu     sync.Mutex
 	rng    *rand.Rand       // guarded by mu
@@ -36,18 +34,32 @@ type Disk struct {
 	onDown func()           // guarded by mu: called once when it is, with mu held
 	down   bool             // guarded by mu
 	syncs  int              // guarded by mu
+	turns  []turn           // guarded by mu: what became of names since they were synced
+	flaky  int              // guarded by mu: one Sync in so many fails; 0: none
+	failed bool             // guarded by mu: the last one did
+	denied Op               // guarded by mu: what deny is for; 0: everything
+	met    Op               // guarded by mu: what the end met
+	lie    func(Call) bool  // guarded by mu
 }
 
-// A blob is a file's content: seen, and certain.
+// A blob is a file's content.
 type blob struct {
 	seen, certain []byte
 	loose         []write // since the last sync
+	grown         bool    // written and synced since the power came
+	stale         []byte  // what never counted, where it was: its blocks may come back
 }
 
 type write struct {
-	off  int64
-	b    []byte
-	size int64 // of a Truncate; -1: a write
+	off int64
+	b   []byte
+}
+
+// A turn is one change to names.
+type turn struct {
+	op       Op
+	name, to string
+	b        *blob
 }
 
 // ErrPower is what a disk without power says.
@@ -76,11 +88,44 @@ func (d *Disk) SetRoom(n int) {
 	d.room = n
 }
 
-// SetDeny has every change fail with err; nil: none.
-func (d *Disk) SetDeny(err error) {
+// SetDeny has every change fail with err, or every op if one is named; nil: none.
+func (d *Disk) SetDeny(err error, op ...Op) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.deny = err
+	d.deny, d.denied = err, 0
+	if len(op) > 0 {
+		d.denied = op[0]
+	}
+}
+
+// SetFlaky has one Sync in n fail, by chance. What it was to keep of a file is
+// forgotten then, and seen until the next boot. 0: none.
+func (d *Disk) SetFlaky(n int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.flaky = n
+}
+
+// SetLie has calls for which lie is true say that they did what they are for,
+// and not do it. lie must not use the disk.
+func (d *Disk) SetLie(lie func(Call) bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.lie = lie
+}
+
+// Met is what was under way when the budget was spent; 0: it is not.
+func (d *Disk) Met() Op {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.met
+}
+
+// Failed reports whether the last Sync of a file failed by SetFlaky.
+func (d *Disk) Failed() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.failed
 }
 
 // SetSync has every sync take lag and then fail with err, unless that is nil.
@@ -125,101 +170,35 @@ func (d *Disk) Damage(name string, f func(content []byte)) {
 	f(d.names[name].seen)
 }
 
-// spendLocked counts one operation that changes the disk.
-func (d *Disk) spendLocked() error {
-	if d.budget == 0 && !d.down {
-		d.down = true
+// begin counts one operation that changes the disk. One that meets the end is
+// answered by nothing, and takes place or not.
+func (d *Disk) begin(op Op, b *blob) (does bool, err error) {
+	switch {
+	case d.down:
+		return false, ErrPower
+	case d.budget == 0:
+		d.down, d.met = true, op
 		if d.onDown != nil {
 			d.onDown()
 		}
-	}
-	if d.down {
-		return ErrPower
+		return d.rng.IntN(2) == 0, ErrPower
 	}
 	d.budget--
-	return d.deny
+	if d.deny != nil && (d.denied == 0 || d.denied == op) {
+		return false, d.deny
+	}
+	return d.lie == nil || !d.lie(d.call(op, b)), nil
 }
 
-// Kill stops the disk and returns it as the next process finds it when the one
-// before was killed: all it has written is there.
-func (d *Disk) Kill() *Disk {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.down = true
-	next := New(d.rng.Uint64())
-	blobs := map[*blob]*blob{}
-	copied := func(b *blob) *blob {
-		k := blobs[b]
-		if k == nil {
-			k = &blob{seen: slices.Clone(b.seen), certain: slices.Clone(b.certain), loose: slices.Clone(b.loose)}
-			blobs[b] = k
-		}
-		return k
+func (d *Disk) call(op Op, b *blob) Call {
+	c := Call{Op: op}
+	if b != nil {
+		c.Size = len(b.seen)
 	}
-	for name, b := range d.names {
-		next.names[name] = copied(b)
+	for _, t := range d.turns {
+		c.Names = append(c.Names, t.op)
 	}
-	for name, b := range d.synced {
-		next.synced[name] = copied(b)
-	}
-	return next
-}
-
-// PowerCut stops the disk and returns it as the next boot finds it.
-func (d *Disk) PowerCut() *Disk {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.down = true
-	next := New(d.rng.Uint64())
-	names := d.synced
-	if d.rng.IntN(2) == 0 {
-		names = d.names // the directory got to the disk by itself
-	}
-	for _, name := range slices.Sorted(maps.Keys(names)) {
-		b := names[name]
-		content := slices.Clone(b.certain)
-		for _, w := range b.loose {
-			if d.rng.IntN(3) == 0 {
-				continue
-			}
-			content = apply(content, d.tearLocked(w))
-		}
-		k := &blob{seen: content, certain: slices.Clone(content)}
-		next.names[name], next.synced[name] = k, k
-	}
-	return next
-}
-
-// tearLocked keeps some part of a write: its front, its back, or a hole in it.
-func (d *Disk) tearLocked(w write) write {
-	if w.size >= 0 || len(w.b) == 0 || d.rng.IntN(2) == 0 {
-		return w
-	}
-	cut := d.rng.IntN(len(w.b))
-	switch d.rng.IntN(3) {
-	case 0:
-		w.b = w.b[:cut]
-	case 1:
-		w.off, w.b = w.off+int64(cut), w.b[cut:]
-	default:
-		w.b = slices.Clone(w.b)
-		clear(w.b[cut:min(len(w.b), cut+1+d.rng.IntN(64))])
-	}
-	return w
-}
-
-func apply(b []byte, w write) []byte {
-	if w.size >= 0 {
-		if int(w.size) > len(b) {
-			b = append(b, make([]byte, int(w.size)-len(b))...)
-		}
-		return b[:w.size]
-	}
-	if end := int(w.off) + len(w.b); end > len(b) {
-		b = append(b, make([]byte, end-len(b))...)
-	}
-	copy(b[w.off:], w.b)
-	return b
+	return c
 }
 
 // Open opens a file, or makes it.
@@ -227,15 +206,15 @@ func (d *Disk) Open(name string, create bool) (vfs.File, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	b := d.names[name]
-	if b == nil {
-		if !create {
-			return nil, os.ErrNotExist
-		}
-		if err := d.spendLocked(); err != nil {
-			return nil, err
-		}
-		b = new(blob)
-		d.names[name] = b
+	if b != nil {
+		return &faultFile{d, b}, nil
+	}
+	if !create {
+		return nil, os.ErrNotExist
+	}
+	b = new(blob)
+	if err := d.change(turn{op: Create, name: name, b: b}); err != nil {
+		return nil, err
 	}
 	return &faultFile{d, b}, nil
 }
@@ -244,33 +223,41 @@ func (d *Disk) Open(name string, create bool) (vfs.File, error) {
 func (d *Disk) Remove(name string) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if err := d.spendLocked(); err != nil {
-		return err
+	if d.names[name] == nil {
+		return os.ErrNotExist
 	}
-	d.names = cloneNames(d.names)
-	delete(d.names, name)
-	return nil
+	return d.change(turn{op: Remove, name: name})
 }
 
 // Rename moves one.
 func (d *Disk) Rename(from, to string) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if err := d.spendLocked(); err != nil {
-		return err
+	if d.names[from] == nil {
+		return os.ErrNotExist
 	}
-	d.names = cloneNames(d.names)
-	d.names[to] = d.names[from]
-	delete(d.names, from)
-	return nil
+	return d.change(turn{op: Rename, name: from, to: to, b: d.names[from]})
 }
 
-func cloneNames(m map[string]*blob) map[string]*blob {
-	k := make(map[string]*blob, len(m))
-	for name, b := range m {
-		k[name] = b
+func (d *Disk) change(t turn) error {
+	does, err := d.begin(t.op, t.b)
+	if does {
+		t.on(d.names)
+		d.turns = append(d.turns, t)
 	}
-	return k
+	return err
+}
+
+func (t *turn) on(names map[string]*blob) {
+	switch t.op {
+	case Create:
+		names[t.name] = t.b
+	case Remove:
+		delete(names, t.name)
+	case Rename:
+		delete(names, t.name)
+		names[t.to] = t.b
+	}
 }
 
 // List names the files at the top.
@@ -290,89 +277,17 @@ func (d *Disk) List() (names []string, err error) {
 func (d *Disk) Sync() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if err := d.spendLocked(); err != nil {
-		return err
+	does, err := d.begin(SyncNames, nil)
+	if does && d.fails() {
+		return syscall.EIO
 	}
-	d.synced = cloneNames(d.names)
-	return nil
+	if does {
+		for _, t := range d.turns {
+			t.on(d.synced)
+		}
+		d.turns = nil
+	}
+	return err
 }
 
-type faultFile struct {
-	d *Disk
-	b *blob
-}
-
-func (f *faultFile) ReadAt(p []byte, off int64) (int, error) {
-	f.d.mu.Lock()
-	defer f.d.mu.Unlock()
-	if off >= int64(len(f.b.seen)) {
-		return 0, io.EOF
-	}
-	n := copy(p, f.b.seen[off:])
-	if n < len(p) {
-		return n, io.EOF
-	}
-	return n, nil
-}
-
-func (f *faultFile) WriteAt(p []byte, off int64) (int, error) {
-	f.d.mu.Lock()
-	defer f.d.mu.Unlock()
-	if err := f.d.spendLocked(); err != nil {
-		return 0, err
-	}
-	short := f.d.room >= 0 && len(p) > f.d.room
-	if short {
-		p = p[:f.d.room]
-	}
-	w := write{off: off, b: slices.Clone(p), size: -1}
-	f.b.seen = apply(f.b.seen, w)
-	f.b.loose = append(f.b.loose, w)
-	if f.d.room >= 0 {
-		f.d.room -= len(p)
-	}
-	if short {
-		return len(p), syscall.ENOSPC
-	}
-	return len(p), nil
-}
-
-func (f *faultFile) Truncate(size int64) error {
-	f.d.mu.Lock()
-	defer f.d.mu.Unlock()
-	if err := f.d.spendLocked(); err != nil {
-		return err
-	}
-	w := write{size: size}
-	f.b.seen = apply(f.b.seen, w)
-	f.b.loose = append(f.b.loose, w)
-	return nil
-}
-
-func (f *faultFile) Sync() error {
-	f.d.mu.Lock()
-	defer f.d.mu.Unlock()
-	if f.d.lag > 0 {
-		t := time.NewTimer(f.d.lag)
-		f.d.mu.Unlock()
-		<-t.C
-		f.d.mu.Lock()
-	}
-	if err := f.d.spendLocked(); err != nil {
-		return err
-	}
-	if f.d.nosync != nil {
-		return f.d.nosync
-	}
-	f.d.syncs++
-	f.b.certain, f.b.loose = slices.Clone(f.b.seen), nil
-	return nil
-}
-
-func (f *faultFile) Size() (int64, error) {
-	f.d.mu.Lock()
-	defer f.d.mu.Unlock()
-	return int64(len(f.b.seen)), nil
-}
-
-func (f *faultFile) Close() error { return nil }
+func (d *Disk) fails() bool { return !d.down && d.flaky > 0 && d.rng.IntN(d.flaky) == 0 }

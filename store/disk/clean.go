@@ -1,16 +1,26 @@
 package disk
 
-import "path"
+import (
+	"errors"
+	"io/fs"
+	"path"
+)
 
 // cleanStep is how many bytes the cleaner writes before it waits for the disk.
 const cleanStep = 4 << 20
 
-// uncleanLocked reports whether the oldest segment should go.
+// fewSegments may be as short as they like: every start begins one.
+const fewSegments = 8
+
+// uncleanLocked reports whether the oldest segment should go: because most of
+// the log does not count, or because it is in too many small files.
 func (st *Store) uncleanLocked() bool {
-	if len(st.segments) < 2 || st.closed {
+	n := int64(len(st.segments))
+	if n < 2 || st.closed || st.segments[n-1].number < st.cleanAt {
 		return false
 	}
-	return st.segments[0].number < st.cleanTo || st.total > 2*st.opt.SegmentSize && st.index.live < st.total/2
+	return st.segments[0].number < st.cleanTo || st.total > 2*st.opt.SegmentSize && st.index.live < st.total/2 ||
+		n > fewSegments && st.total < n*st.opt.SegmentSize/4
 }
 
 // cleanLocked starts the cleaner if there is something for it to do.
@@ -37,7 +47,7 @@ func (st *Store) clean() {
 		st.mu.Unlock()
 		if !st.moveUp(s) || !st.letGo(s) {
 			st.mu.Lock()
-			st.cleanTo = 0
+			st.cleanTo, st.cleanAt = 0, st.segments[len(st.segments)-1].number+1
 			st.cleaning = false
 			st.mu.Unlock()
 			st.work.Broadcast()
@@ -124,7 +134,7 @@ func (st *Store) letGo(s *segment) bool {
 	} else {
 		err = st.dir.Remove(s.name)
 	}
-	if err == nil {
+	if err == nil || errors.Is(err, fs.ErrNotExist) { // gone already, if only the sync had failed
 		err = st.dir.Sync()
 	}
 	if err != nil {

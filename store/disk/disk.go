@@ -105,6 +105,7 @@ type Store struct {
 	wantSync store.Position // guarded by mu: the cleaner needs as much synced
 	tick     bool           // guarded by mu: Interval is over
 	cleaning bool           // guarded by mu
+	cleanAt  uint32         // guarded by mu: after a failure, not before this segment is begun
 	cleanTo  uint32         // guarded by mu: segments below go, whatever they hold
 	closed   bool           // guarded by mu
 	syncs    uint64         // guarded by mu

@@ -7,8 +7,10 @@
 // with one call and syncs them with another, so that what many connections do
 // at once costs one sync (group commit). Space is won back from the oldest
 // segment: what of it still counts is written once more at the end of the log,
-// and the file goes. The log is therefore never much larger than twice what it
-// keeps, and neither is what has to be read at the start.
+// and the file goes. A store that is opened begins a new segment, so that
+// nothing a crash left behind is ever taken for what comes after it. The log is
+// never much larger than twice what it keeps, and neither is what has to be
+// read at the start.
 //
 // The format is described in docs/durability.md, the choice in docs/decisions.
 package disk

@@ -1,11 +1,10 @@
 package disk
 
 import (
-	"flag"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -16,107 +15,6 @@ import (
 	"github.com/midgemq/midge/store/memory"
 	"github.com/midgemq/midge/store/storetest"
 )
-
-var cuts = flag.Int("cuts", 400, "how many power cuts TestPowerCut makes")
-
-// After a power cut the store is what some prefix of the changes made, and
-// all that was said to be durable is in it.
-func TestPowerCut(t *testing.T) {
-	for n := range *cuts {
-		synctest.Test(t, func(t *testing.T) { powerCut(t, uint64(n)) })
-		if t.Failed() {
-			t.Fatalf("seed %d", n)
-		}
-	}
-}
-
-// powerCut cuts the power three times in the life of one disk.
-func powerCut(t *testing.T, seed uint64) {
-	rng := rand.New(rand.NewPCG(seed, 3))
-	disk, script := faultdisk.New(seed), storetest.NewScript(seed, 1+rng.IntN(2000))
-	opt := quiet(Options{SegmentSize: int64(4096 << rng.IntN(3)), Retry: time.Millisecond})
-	var past []*store.Op // of earlier lives, as far as they came through
-	for range 3 {
-		disk.SetBudget(rng.IntN(120), nil)
-		var now []*store.Op
-		var safe counter
-		opened := false
-		st, err := open(disk, "fault", opt)
-		if err == nil {
-			opened = true
-			if st.found.Damaged() {
-				t.Fatalf("damaged by a power cut: %+v", st.found)
-			}
-			for range 200 {
-				op := script.Next()
-				now = append(now, op)
-				pos, k := st.Append(op), len(now)
-				st.After(pos, func() { safe.reach(k) })
-				if rng.IntN(4) == 0 {
-					synctest.Wait()
-				}
-				if disk.Down() {
-					break
-				}
-			}
-			synctest.Wait()
-		}
-		next := disk.PowerCut()
-		if opened {
-			st.Close()
-		}
-		disk = next
-		past = append(past, prefix(t, disk, opt, past, now, safe.n, script)...)
-	}
-}
-
-// A counter goes up, whoever says so.
-type counter struct {
-	mu sync.Mutex
-	n  int
-}
-
-func (c *counter) reach(n int) {
-	c.mu.Lock()
-	c.n = max(c.n, n)
-	c.mu.Unlock()
-}
-
-// prefix returns how much of now came through: at least safe changes.
-func prefix(t *testing.T, disk *faultdisk.Disk, opt Options, past, now []*store.Op, safe int, script *storetest.Script) []*store.Op {
-	opt.ReadOnly = true
-	st, err := open(disk, "fault", opt)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer st.Close()
-	got := storetest.Dump(t, st)
-	var closest []string
-	for k := len(now); k >= safe; k-- {
-		model := memory.New()
-		for _, op := range past {
-			model.Append(op)
-			if op.Kind == 0 {
-				model.Close()
-			}
-		}
-		for _, op := range now[:k] {
-			model.Append(op)
-		}
-		model.Close()
-		want := storetest.Dump(t, model)
-		if got == want {
-			script.Restart(st)
-			return append(now[:k:k], &store.Op{}) // its kind is none: the life ends here
-		}
-		if diff := storetest.Diff(got, want); closest == nil || len(diff) < len(closest) {
-			closest = diff
-		}
-	}
-	t.Fatalf("%d changes were durable of %d; found %+v, which is no prefix; the closest differs in\n%s",
-		safe, len(now), st.found, strings.Join(closest, "\n"))
-	return nil
-}
 
 // What is damaged after it was durable is named, the rest is there, and the
 // damaged files are kept.
@@ -238,3 +136,25 @@ func TestDiskFails(t *testing.T) {
 
 // pass lets fake time pass.
 func pass(d time.Duration) { <-time.After(d); synctest.Wait() }
+
+// Close comes back from a disk that takes nothing, and says so.
+func TestCloseGivesUp(t *testing.T) {
+	for d := Always; d <= None; d++ {
+		synctest.Test(t, func(t *testing.T) {
+			disk := faultdisk.New(1)
+			st, err := open(disk, "fails", quiet(Options{Durability: d}))
+			if err != nil {
+				t.Fatal(err)
+			}
+			st.Append(&store.Op{Kind: store.PutSession, Put: &store.Session{ID: 1}})
+			synctest.Wait() // it is written now, and perhaps not synced
+			disk.SetDeny(syscall.EIO)
+			if d == Always {
+				st.Append(&store.Op{Kind: store.EndSession, Session: 1})
+			}
+			if err := st.Close(); !errors.Is(err, syscall.EIO) {
+				t.Errorf("%v: %v", d, err)
+			}
+		})
+	}
+}

@@ -60,9 +60,7 @@ func (st *Store) recover() error {
 		st.found.Sessions = gone
 	}
 	st.found.Segments = len(st.segments)
-	if err := st.beginAppending(); err != nil {
-		return err
-	}
+	st.beginAppending()
 	st.tombs = tombs
 	st.found.Took = time.Since(start)
 	st.sayFound()
@@ -111,7 +109,23 @@ func (st *Store) findSegments() error {
 		}
 	}
 	st.found.Bytes = st.total
+	st.dropUnborn()
 	return nil
+}
+
+// dropUnborn leaves out a last segment whose creation was cut short. The next
+// one has its number and its file.
+func (st *Store) dropUnborn() {
+	n := len(st.segments)
+	if n == 0 {
+		return
+	}
+	if s := st.segments[n-1]; errors.Is(s.unreadable, errHeader) && s.size <= headerSize {
+		st.found.Torn += s.size
+		st.total -= s.size
+		s.f.Close()
+		st.segments = st.segments[:n-1]
+	}
 }
 
 func (st *Store) damage(name string, from, to int64, why error) {
@@ -126,11 +140,6 @@ func (st *Store) readSegment(s, next *segment, p *progress) {
 		limit = next.before
 	}
 	if s.unreadable != nil {
-		if next == nil && s.size <= headerSize { // its creation was cut short
-			st.found.Torn += s.size
-			s.size = 0
-			return
-		}
 		st.damage(s.name, 0, limit, s.unreadable)
 		return
 	}
@@ -196,46 +205,33 @@ func (s *segment) durableBeyond(gap int64) bool {
 	}
 }
 
-// beginAppending makes the end of the log one that can be appended to.
-func (st *Store) beginAppending() error {
+// beginAppending begins a segment behind what there is. It goes on with none:
+// the blocks behind a file's end may still hold what never counted, under the
+// salt that would make frames of it.
+func (st *Store) beginAppending() {
 	if st.opt.ReadOnly {
-		return nil
+		return
 	}
 	n := len(st.segments)
 	if n == 0 {
 		st.segments = []*segment{newSegment(1, 0)}
 		st.total = headerSize
-		return nil
+		return
 	}
 	last := st.segments[n-1]
-	switch {
-	case st.found.Damaged():
+	if st.found.Damaged() {
 		st.cleanTo = last.number + 1
 		st.found.Aside = "damaged-" + time.Now().UTC().Format("20060102-150405")
-		st.extend(last)
-	case last.size < headerSize:
-		fresh := newSegment(last.number, last.before)
-		if n > 1 {
-			fresh.before = st.segments[n-2].size
-		}
-		fresh.f, st.segments[n-1] = last.f, fresh
-	default:
-		err := last.f.Truncate(last.size)
-		if err == nil {
-			err = last.f.Sync() // what a killed process had written is to count from now on
-		}
-		if err != nil && !errors.Is(err, fs.ErrPermission) {
-			st.log.Warn("store: cannot cut off an unfinished write, a new file is begun", "file", last.name, "error", err)
-		}
-		if err != nil {
-			st.extend(last)
-		}
 	}
+	// What a killed process had written is to count from now on.
+	if err := last.f.Sync(); err != nil {
+		st.log.Warn("store: cannot sync what was found", "file", last.name, "error", err)
+	}
+	st.extend(last)
 	st.total = 0
 	for _, s := range st.segments {
 		st.total += s.size
 	}
-	return nil
 }
 
 // extend begins a new segment behind last.

@@ -50,7 +50,6 @@ func (st *Store) takeTurn() bool {
 		st.tick = false
 		st.work.Wait()
 	}
-	retry := len(st.flushing) > 0
 	st.flushing = append(st.flushing, st.pending...)
 	st.pending = nil
 	sync := st.mustSyncLocked()
@@ -66,7 +65,7 @@ func (st *Store) takeTurn() bool {
 
 	err := st.flush(all, last, sync)
 	if err != nil {
-		return st.failed(err, retry && failing != nil)
+		return st.failed(err, failing != nil)
 	}
 	st.mu.Lock()
 	st.reuseLocked(all)
