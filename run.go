@@ -60,24 +60,26 @@ func (c *conn) endRun(sc *scratch) {
 		return
 	}
 	for i := range r.plan.targets {
-		if d := r.plan.targets[i].s.conn.Load(); d != nil && !d.deliverRun(sc, c) {
-			c.each(sc, func() { d.deliverNow(sc, &sc.batch, &delivery{}) })
+		d := r.plan.targets[i].s.conn.Load()
+		if d == nil || d.deliverRun(sc, c) {
+			continue
+		}
+		for rest := r.raw; len(rest) > 0; {
+			rest = c.takeOf(sc, rest)
+			d.deliverNow(sc, &sc.batch, &delivery{})
 		}
 	}
 	r.plan, r.raw, r.n, r.other = nil, nil, 0, r.other[:0]
 }
 
-// each makes one message of the run after the other the one at hand.
-func (c *conn) each(sc *scratch, do func()) {
-	for rest := sc.run.raw; len(rest) > 0; {
-		h, _ := packet.ReadHeader(rest)
-		n := h.Size + h.Len
-		sc.one.Properties = &sc.oneProps
-		sc.one.Decode(c.info.Version, h.Flags, rest[h.Size:n]) // as it was decoded before
-		c.take(sc, &sc.one)
-		do()
-		rest = rest[n:]
-	}
+// takeOf makes the first message of raw the one at hand, and returns the others.
+func (c *conn) takeOf(sc *scratch, raw []byte) (rest []byte) {
+	h, _ := packet.ReadHeader(raw)
+	n := h.Size + h.Len
+	sc.one.Properties = &sc.oneProps
+	sc.one.Decode(c.info.Version, h.Flags, raw[h.Size:n]) // as it was decoded before
+	c.take(sc, &sc.one)
+	return raw[n:]
 }
 
 // forVersion is the run for a subscriber who speaks v.
@@ -87,11 +89,12 @@ func (r *run) forVersion(sc *scratch, by *conn, v mqtt.Version) (frames []byte, 
 	}
 	if len(r.other) == 0 {
 		r.otherLargest = 0
-		by.each(sc, func() {
+		for rest := r.raw; len(rest) > 0; {
+			rest = by.takeOf(sc, rest)
 			frame, _ := sc.frame(v, mqtt.AtMostOnce)
 			r.other = append(r.other, frame...)
 			r.otherLargest = max(r.otherLargest, len(frame))
-		})
+		}
 	}
 	return r.other, r.otherLargest
 }
