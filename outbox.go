@@ -69,7 +69,7 @@ func (o *outbox) init(c *conn) {
 const (
 	flushAt   = 64 << 10  // bytes from the queue that may wait in out: the socket's share, not the queue's
 	keepSize  = 64 << 10  // larger buffers of withheld packets are not kept once empty
-	answersAt = 256 << 10 // bytes of answers that may wait in out while the client is read on
+	answersAt = 256 << 10 // bytes of answers that may wait while the client is read on
 )
 
 // roomLocked reports whether the outbox takes n QoS 0 messages of size bytes in
@@ -105,7 +105,7 @@ func (o *outbox) touch(by *batch) (flood bool) {
 }
 
 func (o *outbox) floodsLocked() bool {
-	return o.stage == flowing && (o.writing && o.answers > answersAt || len(o.kept.b) > answersAt)
+	return o.stage == flowing && (o.writing && o.answered+o.answers > answersAt || len(o.kept.b) > answersAt)
 }
 
 // flush writes what waits, in the goroutine of the connection itself. It
@@ -192,7 +192,7 @@ func (o *outbox) take() []byte {
 	defer o.mu.Unlock()
 	buf := o.out
 	o.out = nil
-	o.messages, o.answers, o.leaving = 0, 0, len(buf)
+	o.messages, o.answers, o.answered, o.leaving = 0, 0, o.answers, len(buf)
 	if deadline, arm := o.writeDeadlineLocked(); arm {
 		o.c.nc.SetWriteDeadline(deadline)
 	}
@@ -209,7 +209,7 @@ func (o *outbox) wrote(buf []byte, n int, err error) bool {
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.leaving = 0
+	o.leaving, o.answered = 0, 0
 	o.sent.bytes += uint64(n)
 	o.usual = giveBuffer(buf)
 	if len(o.out) > 0 && o.writableLocked() {
