@@ -51,6 +51,7 @@ type outbox struct {
 	messages int // PUBLISH packets in out
 	answers  int // bytes in out that are none: see awaitAnswers
 	leaving  int // bytes being written
+	answered int // those of them that are answers
 	stage    stage
 	code     mqtt.ReasonCode // of the last word
 	writing  bool            // somebody has the right to write
