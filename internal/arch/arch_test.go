@@ -45,6 +45,8 @@ var arrows = map[string][]string{
 
 	"auth":       {"", "mqtt", "topic", "auth/scram"},
 	"auth/scram": {},
+	"auth/jwt":   {"", "auth", "mqtt"},
+	"auth/web":   {"", "auth", "mqtt"},
 
 	// Rooms that are planned.
 	"tiny":      {"mqtt", "packet", "topic", "flow", "link"},
