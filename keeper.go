@@ -94,6 +94,9 @@ func (k *keeper) commit(sc *scratch, s *session, id mqtt.PacketID) store.Positio
 	if sc.saysWill != 0 {
 		op.Session, op.WillSaid = sc.saysWill, true
 	}
+	if sc.leavesSeq != 0 {
+		op.Session, op.Seq = sc.leaves, sc.leavesSeq
+	}
 	if op.Message == 0 && op.Session == 0 {
 		return sc.asked
 	}

@@ -22,6 +22,9 @@ func (b *Broker) retain(sc *scratch) bool {
 		return true
 	case len(sc.m.payload) == 0:
 		sc.asked = b.unretain(topic, func(*message) bool { return true })
+		if b.keep != nil && sc.asked == 0 && sc.m.qos > mqtt.AtMostOnce {
+			sc.asked = b.keep.st.Append(&store.Op{Kind: store.Commit}) // behind whoever cleared it first
+		}
 		return true
 	}
 	if topic[0] == '$' {

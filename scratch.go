@@ -34,6 +34,9 @@ type scratch struct {
 	saysWill store.SessionID // the message is that session's will
 	asked    store.Position  // of what it changed apart from that
 	promise  *promise
+
+	leaves    store.SessionID // with its commit the message leaves this session
+	leavesSeq uint64          // where it was at this place; 0: nowhere
 }
 
 // A batch is the connections that what has been handled so far has appended
@@ -75,7 +78,7 @@ func (sc *scratch) reset() *scratch {
 // begin forgets the message before.
 func (sc *scratch) begin() {
 	sc.kept = nil
-	sc.number, sc.saysWill, sc.asked, sc.promise = 0, 0, 0, nil
+	sc.number, sc.saysWill, sc.asked, sc.promise, sc.leavesSeq = 0, 0, 0, nil, 0
 	for f := range sc.frames {
 		sc.frames[f] = sc.frames[f][:0]
 	}

@@ -206,10 +206,11 @@ func (b *Broker) redeliver(orphans []delivery, from *session) {
 		sc.now = time.Now()
 		sc.of(d.m)
 		given := d.share != nil && d.share.deliver(sc, nil, from)
+		if given { // in one breath: no crash leaves it with both, or with neither
+			sc.leaves, sc.leavesSeq = from.number, d.seq
+		}
 		b.keep.commit(sc, nil, 0)
-		if given {
-			from.keepDone(d.seq)
-		} else {
+		if !given {
 			from.giveBack(d)
 		}
 		b.scratches.Put(sc.reset())

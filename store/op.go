@@ -32,8 +32,9 @@ const (
 	// Commit ends the routing of a message (0: of none). From here on it is kept
 	// as long as somebody refers to it, and the entries made for it count: a
 	// store that finds none after a failure drops them. In the same breath the
-	// session holds the QoS 2 identifier PacketID, if that is not 0, or, with
-	// WillSaid, has its will no more. [Message Session PacketID WillSaid]
+	// session holds the QoS 2 identifier PacketID, is through with the message at
+	// Seq, each if that is not 0, and, with WillSaid, has its will no more.
+	// [Message Session PacketID Seq WillSaid]
 	Commit
 	// Advance tells how far a message has come: Sent under PacketID, or
 	// Released, which lets go of the message itself. [Session Seq Stage PacketID]

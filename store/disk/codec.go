@@ -45,7 +45,7 @@ func appendOp(b []byte, op *store.Op) []byte {
 	case store.Queue:
 		b = appendEntry(b, op.Entry)
 	case store.Commit:
-		b = uvarints(b, uint64(op.Message), uint64(op.PacketID))
+		b = uvarints(b, uint64(op.Message), uint64(op.PacketID), op.Seq)
 		b = append(b, flags(op.WillSaid))
 	case store.Advance:
 		b = uvarints(b, op.Seq, uint64(op.PacketID))
@@ -154,7 +154,7 @@ func (r *reader) change(op *store.Op) {
 		op.Seq = op.Entry.Seq
 	case store.Commit:
 		op.Message = store.MessageID(r.uint())
-		op.PacketID = store.PacketID(r.uint())
+		op.PacketID, op.Seq = store.PacketID(r.uint()), r.uint()
 		op.WillSaid = r.byte()&1 != 0
 	case store.Advance:
 		op.Seq = r.uint()

@@ -196,6 +196,9 @@ func (x *index) change(s *session, op *store.Op, at place) {
 		if op.PacketID != 0 {
 			x.hold(s, op.PacketID, at)
 		}
+		if op.Seq != 0 {
+			x.finish(s, op.Seq)
+		}
 	case store.Advance:
 		i, found := s.find(op.Seq)
 		if !found {
@@ -407,7 +410,7 @@ func (x *index) counts(op *store.Op, at place) bool {
 		return true
 	case store.Commit:
 		i := s.holds(op.PacketID)
-		op.Message, op.WillSaid = 0, false
+		op.Message, op.Seq, op.WillSaid = 0, 0, false
 		return op.PacketID != 0 && i >= 0 && s.held[i].at == at
 	}
 	return false

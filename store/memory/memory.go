@@ -119,6 +119,7 @@ func (st *Store) change(s *session, op *store.Op) {
 		if op.PacketID != 0 && !slices.Contains(s.held, op.PacketID) {
 			s.held = append(s.held, op.PacketID)
 		}
+		st.finish(s, op.Seq)
 	case store.Release:
 		s.held = slices.DeleteFunc(s.held, func(id store.PacketID) bool { return id == op.PacketID })
 	case store.Advance:
@@ -131,10 +132,14 @@ func (st *Store) change(s *session, op *store.Op) {
 			}
 		}
 	case store.Done:
-		if found {
-			st.drop(s.queue[at].MessageID)
-			s.queue = slices.Delete(s.queue, at, at+1)
-		}
+		st.finish(s, op.Seq)
+	}
+}
+
+func (st *Store) finish(s *session, seq uint64) {
+	if at, found := s.find(seq); found {
+		st.drop(s.queue[at].MessageID)
+		s.queue = slices.Delete(s.queue, at, at+1)
 	}
 }
 

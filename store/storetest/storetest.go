@@ -32,6 +32,7 @@ func Run(t *testing.T, open Maker) {
 		{"payload is stored once", once},
 		{"commit makes entries count", commits},
 		{"wills are said once", wills},
+		{"a message moves from one session to another", moves},
 		{"a session ends with all it has", ends},
 		{"load in pieces", pieces},
 		{"random changes", random},
@@ -230,6 +231,9 @@ func (c *Script) publish(by store.SessionID) *store.Op {
 		op := store.Op{Kind: store.Commit, Message: c.message}
 		if c.rng.IntN(2) == 0 {
 			op.Session, op.PacketID = by, store.PacketID(1+c.rng.IntN(4))
+		}
+		if q := c.queued[by]; len(q) > 0 && c.rng.IntN(4) == 0 {
+			op.Session, op.Seq = by, q[c.rng.IntN(len(q))]
 		}
 		c.reserved = append(c.reserved, op)
 	}

@@ -137,6 +137,21 @@ func wills(t *testing.T, open Maker) {
 	}
 }
 
+func moves(t *testing.T, open Maker) {
+	b := newBench(t, open)
+	b.message(1, "first for one")
+	b.queue(1, store.Entry{Seq: 5, MessageID: 1, QoS: 2})
+	safe(t, b.st, b.st.Append(&store.Op{Kind: store.Commit, Message: 1}))
+	b.message(2, "then for the other")
+	b.queue(2, store.Entry{Seq: 7, MessageID: 2, QoS: 2})
+	safe(t, b.st, b.st.Append(&store.Op{Kind: store.Commit, Message: 2, Session: 1, Seq: 5}))
+	b.want(1)
+	b.want(2, "7/0/0 then for the other")
+	b.st = b.reopen(true)
+	b.want(1)
+	b.want(2, "7/0/0 then for the other")
+}
+
 func ends(t *testing.T, open Maker) {
 	b := newBench(t, open)
 	b.message(1, "for both")

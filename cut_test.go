@@ -82,3 +82,61 @@ func TestRetainedOutlivesCrashOnce(t *testing.T) {
 		})
 	}
 }
+
+// What a member of a shared subscription leaves behind goes to another one, and
+// to one alone, wherever a crash cuts that off.
+func TestSharedOutlivesCrashOnce(t *testing.T) {
+	const sent = 5
+	for more := range 4 * sent {
+		synctest.Test(t, func(t *testing.T) {
+			l := newLagging(time.Millisecond)
+			w := newWorld(t, midge.Config{Store: l})
+			narrow := func(c *packet.Connect) { lasting(c); c.Properties.ReceiveMaximum = 1 }
+			first := w.connect("first", narrow)
+			first.subscribe("$share/g/t/#", mqtt.ExactlyOnce)
+			for i := range sent {
+				if err := w.b.Publish(mqtt.Message{Topic: fmt.Sprint("t/", i), Payload: []byte("x"), QoS: 2}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			second := w.connect("second", lasting)
+			second.subscribe("$share/g/t/#", mqtt.ExactlyOnce)
+			<-time.After(time.Second)
+			l.stopAfter(more)
+			first.nc.Close() // the first of them is in flight to it
+			<-time.After(time.Second)
+			w, _ = w.restart(l, midge.Config{})
+			k := &taker{got: map[string]int{}}
+			for _, id := range []string{"first", "second"} {
+				k.held = map[mqtt.PacketID]bool{}
+				k.take(w.connect(id, lasting), 0)
+			}
+			for i := range sent {
+				if n := k.got[fmt.Sprint("t/", i)]; n != 1 {
+					t.Errorf("with %d changes more, t/%d comes %d times", more, i, n)
+				}
+			}
+		})
+	}
+}
+
+// A topic that is cleared stays clear, also for who clears it once more while
+// the first time is not durable yet.
+func TestClearedTwiceStaysCleared(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLagging(time.Second)
+		w := newWorld(t, midge.Config{Store: l})
+		a, b := w.connect("a"), w.connect("b")
+		a.publishRetained("r", "x")
+		a.want(packet.PUBACK)
+		a.publishRetained("r", "")
+		synctest.Wait()
+		b.publishRetained("r", "")
+		b.want(packet.PUBACK)
+		w, _ = w.restart(l, midge.Config{})
+		s := w.connect("s")
+		s.subscribe("r", 0)
+		s.write(packet.AppendPingreq(nil))
+		s.want(packet.PINGRESP)
+	})
+}
