@@ -64,7 +64,7 @@ func (st *Store) moveUp(s *segment) bool {
 	if !st.awaitSync() { // so that all of s is in its file
 		return false
 	}
-	w := s.window(s.size)
+	w, d := s.window(s.size), new(decoder)
 	for budget := cleanStep; ; {
 		payload, at, ok, err := w.next()
 		if !ok && err == nil {
@@ -82,7 +82,7 @@ func (st *Store) moveUp(s *segment) bool {
 			st.mu.Unlock()
 			break
 		}
-		op, err := decodeOp(payload)
+		op, err := d.decode(payload)
 		if err != nil {
 			continue
 		}

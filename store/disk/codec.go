@@ -108,10 +108,22 @@ func flags(all ...bool) (f byte) {
 	return f
 }
 
+// A decoder decodes one change after the other into the same memory: reading a
+// large log allocates next to nothing.
+type decoder struct {
+	op    store.Op
+	body  store.Message
+	entry store.Entry
+}
+
 // decodeOp is the reverse of appendOp. Byte slices are views of b.
-func decodeOp(b []byte) (*store.Op, error) {
+func decodeOp(b []byte) (*store.Op, error) { return new(decoder).decode(b) }
+
+// decode is decodeOp; what it returned before is gone.
+func (d *decoder) decode(b []byte) (*store.Op, error) {
 	r := reader{b: b}
-	op := &store.Op{Kind: store.Kind(r.byte())}
+	d.op = store.Op{Kind: store.Kind(r.byte())}
+	op := &d.op
 	switch op.Kind {
 	case kindMark:
 		op.Message, op.Seq = store.MessageID(r.uint()), r.uint()
@@ -120,12 +132,17 @@ func decodeOp(b []byte) (*store.Op, error) {
 		op.Session = op.Put.ID
 	case store.PutMessage, kindMoved:
 		op.Message = store.MessageID(r.uint())
-		op.Body = r.message()
+		r.message(&d.body)
+		op.Body = &d.body
 	case store.Retain:
 		op.Message = store.MessageID(r.uint())
 		op.Filter = string(r.bytes())
 	case store.Unretain:
 		op.Filter = string(r.bytes())
+	case store.Queue:
+		op.Session = store.SessionID(r.uint())
+		r.entry(&d.entry)
+		op.Entry, op.Seq = &d.entry, d.entry.Seq
 	default:
 		op.Session = store.SessionID(r.uint())
 		r.change(op)
@@ -149,9 +166,6 @@ func (r *reader) change(op *store.Op) {
 		op.Subscription = s
 	case store.EndSubscription:
 		op.Filter = string(r.bytes())
-	case store.Queue:
-		op.Entry = r.entry()
-		op.Seq = op.Entry.Seq
 	case store.Commit:
 		op.Message = store.MessageID(r.uint())
 		op.PacketID, op.Seq = store.PacketID(r.uint()), r.uint()
@@ -211,32 +225,30 @@ func (r *reader) session() *store.Session {
 	s.Expiry, s.Away = uint32(r.uint()), int64(r.uint())
 	if r.byte()&1 != 0 {
 		s.Will = &store.Will{Delay: uint32(r.uint()), Username: string(r.bytes()), Version: mqtt.Version(r.byte())}
-		s.Will.Body = *r.message()
+		r.message(&s.Will.Body)
 	}
 	return s
 }
 
-func (r *reader) message() *store.Message {
-	m := &store.Message{QoS: mqtt.QoS(r.byte())}
+func (r *reader) message(m *store.Message) {
+	*m = store.Message{QoS: mqtt.QoS(r.byte())}
 	f := r.byte()
 	m.Retain, m.Expires = f&1 != 0, f&2 != 0
 	m.Arrived, m.Expiry = int64(r.uint()), uint32(r.uint())
 	m.Origin = string(r.bytes())
 	m.Topic, m.Properties, m.Payload = r.bytes(), r.bytes(), r.bytes()
-	return m
 }
 
-func (r *reader) entry() *store.Entry {
-	e := &store.Entry{Seq: r.uint(), MessageID: store.MessageID(r.uint()), PacketID: store.PacketID(r.uint())}
+func (r *reader) entry(e *store.Entry) {
+	*e = store.Entry{Seq: r.uint(), MessageID: store.MessageID(r.uint()), PacketID: store.PacketID(r.uint()), IDs: e.IDs[:0]}
 	e.QoS, e.Stage, e.Retain = mqtt.QoS(r.byte()), store.Stage(r.byte()), r.byte()&1 != 0
 	e.Share = string(r.bytes())
 	n := r.uint()
 	if n > uint64(len(r.b)) {
 		r.bad = true
-		return e
+		return
 	}
 	for range n {
 		e.IDs = append(e.IDs, uint32(r.uint()))
 	}
-	return e
 }

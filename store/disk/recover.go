@@ -46,13 +46,14 @@ func (st *Store) recover() error {
 		return err
 	}
 	st.index.replay = true
+	var d decoder
 	p := progress{st: st, start: start, said: start, of: st.found.Bytes}
 	for i, s := range st.segments {
 		var next *segment
 		if i+1 < len(st.segments) {
 			next = st.segments[i+1]
 		}
-		st.readSegment(s, next, &p)
+		st.readSegment(s, next, &d, &p)
 	}
 	lost, gone, tombs := st.index.settle()
 	st.found.Lost = lost
@@ -134,7 +135,7 @@ func (st *Store) damage(name string, from, to int64, why error) {
 
 // readSegment applies what s holds. next is the segment behind it, nil for the
 // last: that one alone may end in the middle of a write.
-func (st *Store) readSegment(s, next *segment, p *progress) {
+func (st *Store) readSegment(s, next *segment, d *decoder, p *progress) {
 	limit := s.size
 	if next != nil && next.unreadable == nil {
 		limit = next.before
@@ -148,7 +149,7 @@ func (st *Store) readSegment(s, next *segment, p *progress) {
 	for {
 		payload, at, ok, err := w.next()
 		if ok {
-			st.applyFrame(s, payload, at, w.off)
+			st.applyFrame(s, d, payload, at, w.off)
 			p.saw(w.off - at)
 			continue
 		}
@@ -176,8 +177,8 @@ func (st *Store) readSegment(s, next *segment, p *progress) {
 
 var errFrame = errors.New("not what was written")
 
-func (st *Store) applyFrame(s *segment, payload []byte, at, end int64) {
-	op, err := decodeOp(payload)
+func (st *Store) applyFrame(s *segment, d *decoder, payload []byte, at, end int64) {
+	op, err := d.decode(payload)
 	if err != nil {
 		st.damage(s.name, at, end, err)
 		return

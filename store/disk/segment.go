@@ -22,6 +22,7 @@ type segment struct {
 	number uint32
 	name   string
 	salt   uint64
+	salted uint32 // crc of salt
 	before int64 // size of the segment before, 0 for the first
 	size   int64 // with what is not written yet; guarded by Store.mu
 	f      file  // nil until the writer has made it; guarded by Store.mu
@@ -42,7 +43,9 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 func segmentName(n uint32) string { return fmt.Sprintf("%08d.log", n) }
 
 func newSegment(n uint32, before int64) *segment {
-	return &segment{number: n, name: segmentName(n), salt: rand.Uint64(), before: before, size: headerSize}
+	s := &segment{number: n, name: segmentName(n), before: before, size: headerSize}
+	s.setSalt(rand.Uint64())
+	return s
 }
 
 func (s *segment) header() []byte {
@@ -81,7 +84,7 @@ func (s *segment) readHeader() error {
 		return errHeader
 	}
 	s.before = int64(binary.LittleEndian.Uint64(b[16:]))
-	s.salt = binary.LittleEndian.Uint64(b[24:])
+	s.setSalt(binary.LittleEndian.Uint64(b[24:]))
 	return nil
 }
 
@@ -93,12 +96,13 @@ func (s *segment) seal(b []byte, at int) {
 	binary.LittleEndian.PutUint32(b[at+6:], s.sum(b[at+2:at+6], b[at+frameSize:]))
 }
 
+func (s *segment) setSalt(salt uint64) {
+	s.salt = salt
+	s.salted = crc32.Checksum(binary.LittleEndian.AppendUint64(nil, salt), castagnoli)
+}
+
 func (s *segment) sum(length, payload []byte) uint32 {
-	var salt [8]byte
-	binary.LittleEndian.PutUint64(salt[:], s.salt)
-	c := crc32.Update(0, castagnoli, salt[:])
-	c = crc32.Update(c, castagnoli, length)
-	return crc32.Update(c, castagnoli, payload)
+	return crc32.Update(crc32.Update(s.salted, castagnoli, length), castagnoli, payload)
 }
 
 // open checks the frame at the front of b and returns its payload. more is how
