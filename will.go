@@ -58,14 +58,16 @@ func (b *Broker) publishWill(w *will) {
 // It counts its age from now. says is the session whose will it is, 0 if it is
 // none. The position is where what is promised by it is stored.
 func (b *Broker) publishKept(m *message, says store.SessionID) (store.Position, *Refusal) {
-	sc := b.scratches.Get().(*scratch)
+	sc := scratches.Get().(*scratch)
+	routes := b.routers.Get().(*routeCache)
 	sc.now = time.Now()
 	m.arrived = sc.now.UnixNano()
 	sc.of(m)
 	sc.saysWill = says
-	_, refusal := b.accept(sc, nil)
+	_, refusal := b.accept(sc, routes, nil)
 	pos := b.keep.commit(sc, nil, 0)
-	b.scratches.Put(sc.reset())
+	b.routers.Put(routes)
+	scratches.Put(sc.reset())
 	return pos, refusal
 }
 
@@ -202,7 +204,7 @@ func (s *session) end() store.Position {
 // other members.
 func (b *Broker) redeliver(orphans []delivery, from *session) {
 	for _, d := range orphans {
-		sc := b.scratches.Get().(*scratch)
+		sc := scratches.Get().(*scratch)
 		sc.now = time.Now()
 		sc.of(d.m)
 		given := d.share != nil && d.share.deliver(sc, nil, from)
@@ -213,7 +215,7 @@ func (b *Broker) redeliver(orphans []delivery, from *session) {
 		if !given {
 			from.giveBack(d)
 		}
-		b.scratches.Put(sc.reset())
+		scratches.Put(sc.reset())
 	}
 }
 

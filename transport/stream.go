@@ -15,16 +15,13 @@ type streamListener struct {
 }
 
 func newStreamListener(ln net.Listener, kind Kind, opts Options) Listener {
-	return &streamListener{newRetryListener(newPolledListener(ln, opts), opts), kind}
+	return &streamListener{newRetryListener(ln, opts), kind}
 }
 
 func (l *streamListener) Accept() (Conn, error) {
 	c, err := l.retryListener.Accept()
 	if err != nil {
 		return nil, err
-	}
-	if s, ok := c.(*Socket); ok {
-		return s, nil
 	}
 	return &streamConn{c, l.kind}, nil
 }

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/url"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -192,6 +193,9 @@ func (r *running) until(ctx context.Context) error {
 	}
 	greet(r.out, b.Addrs())
 	r.svc.tell(r.svc.Ready())
+	if r.data != nil {
+		debug.FreeOSMemory() // what reading the folder took is not needed again
+	}
 	var watching sync.WaitGroup
 	watching.Go(func() { r.svc.watch(ctx, b, r.cfg.Store) })
 	<-ctx.Done()

@@ -23,9 +23,9 @@ type segment struct {
 	name   string
 	salt   uint64
 	salted uint32 // crc of salt
-	before int64 // size of the segment before, 0 for the first
-	size   int64 // with what is not written yet; guarded by Store.mu
-	f      file  // nil until the writer has made it; guarded by Store.mu
+	before int64  // size of the segment before, 0 for the first
+	size   int64  // with what is not written yet; guarded by Store.mu
+	f      file   // nil until the writer has made it; guarded by Store.mu
 
 	unreadable error // why its header was not; set by Open
 }
