@@ -78,7 +78,7 @@ func TestRouteQoS0AllocatesNothing(t *testing.T) {
 	for i, v := range []mqtt.Version{mqtt.V311, mqtt.V5, mqtt.V5} {
 		pub := h.client(t, "pub"+string(rune('0'+i)), v)
 		if i == 2 { // with access control
-			pub.info.Access, pub.routes.access = anything{}, anything{}
+			pub.info.Access = anything{}
 			for _, c := range subs {
 				c.session.setAccess(anything{})
 			}
@@ -95,16 +95,62 @@ func TestRouteQoS0AllocatesNothing(t *testing.T) {
 			for _, c := range subs {
 				c.drop()
 			}
-			clear(pub.dirty)
-			pub.dirty = pub.dirty[:0]
+			clear(h.sc.dirty)
+			h.sc.dirty = h.sc.dirty[:0]
 		}
-		before := subs[0].stats.messagesOut.Load()
+		before := subs[0].outbox.sent.messages
 		if n := testing.AllocsPerRun(1000, publish); n != 0 {
 			t.Errorf("%s: %v allocations a message", v, n)
 		}
-		if got := subs[0].stats.messagesOut.Load() - before; got != 1001 {
+		if got := subs[0].outbox.sent.messages - before; got != 1001 {
 			t.Errorf("%s: %d messages arrived", v, got)
 		}
+	}
+}
+
+// So is a run of messages, whatever its subscribers speak.
+func TestRunAllocatesNothing(t *testing.T) {
+	h := newRig(t)
+	var subs []*conn
+	for i, v := range []mqtt.Version{mqtt.V311, mqtt.V5} {
+		subs = append(subs, h.client(t, string(rune('0'+i)), v))
+		h.subscribe(subs[i], "a/b", mqtt.AtMostOnce)
+	}
+	pub := h.client(t, "pub", mqtt.V5)
+	var raw []byte
+	for range 50 {
+		m := packet.Publish{Topic: []byte("a/b"), Payload: []byte("payload"), Properties: new(packet.Properties)}
+		raw = m.Append(raw, mqtt.V5)
+	}
+	var want, got []byte
+	h.sc.loop = new(loop) // writes after its turn, which is never
+	publish := func() {
+		for _, c := range subs {
+			giveBuffer(c.outbox.out)
+			c.outbox.out, c.outbox.messages, c.outbox.marked, c.outbox.writing = nil, 0, nil, true
+		}
+		if used, _, over, err := pub.batch(h.sc, raw); used != len(raw) || over || err != nil {
+			t.Fatal(used, over, err)
+		}
+		clear(h.sc.dirty)
+		h.sc.dirty = h.sc.dirty[:0]
+	}
+	publish()
+	for range 50 {
+		want = append(want, 0x30, 2+3+7, 0, 3, 'a', '/', 'b')
+		want = append(want, "payload"...)
+	}
+	if got = subs[0].outbox.out; string(got) != string(want) {
+		t.Errorf("3.1.1 gets % x", got)
+	}
+	if got = subs[1].outbox.out; string(got) != string(raw) {
+		t.Errorf("5.0 gets % x", got)
+	}
+	if n := testing.AllocsPerRun(1000, publish); n != 0 {
+		t.Errorf("%v allocations a run", n)
+	}
+	if got := subs[1].outbox.sent.messages; got != 50*1002 {
+		t.Errorf("%d messages were counted", got)
 	}
 }
 
@@ -119,7 +165,7 @@ func TestRouteSeesNewSubscriptions(t *testing.T) {
 		h.subscribe(sub, "t", 0)
 		pub.publish(h.sc, m)
 		want++
-		if got := sub.stats.messagesOut.Load(); got != want {
+		if got := sub.outbox.sent.messages; got != want {
 			t.Fatalf("%d messages, want %d", got, want)
 		}
 		sub.unsubscribe(&packet.Unsubscribe{ID: 2, Filters: packet.TopicFilters(nil).Add("t")})
@@ -148,7 +194,7 @@ func BenchmarkRouteQoS0(b *testing.B) {
 						c.drop()
 					}
 				}
-				pub.dirty = pub.dirty[:0]
+				h.sc.dirty = h.sc.dirty[:0]
 			}
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(fan), "ns/delivery")
 		})

@@ -33,14 +33,15 @@ type Broker struct {
 	keep   *keeper // nil: nothing outlives the broker
 
 	// Concurrent by themselves.
-	index    *index.Tree[*subscription]
-	retained *index.Retained[*message]
-	stored   holding // what retained has
-	shares   shares
-	routers  sync.Pool // of *routeCache, for messages from inside
-	count    counters
-	sequence atomic.Uint64
-	work     sync.WaitGroup // goroutines of the broker's own, connections included
+	index     *index.Tree[*subscription]
+	retained  *index.Retained[*message]
+	stored    holding // what retained has
+	shares    shares
+	count     counters
+	sequence  atomic.Uint64
+	work      sync.WaitGroup // goroutines of the broker's own, connections included
+	scratches sync.Pool      // of *scratch
+	loops     loops          // read plain sockets, where the system lets them
 
 	mu        sync.Mutex
 	sessions  map[string]*session           // guarded by mu
@@ -76,9 +77,9 @@ func New(cfg Config) (*Broker, error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	b := &Broker{
 		set: set, log: set.Logger, ctx: ctx, cancel: cancel, epoch: time.Now(),
+		scratches: sync.Pool{New: func() any { return new(scratch) }},
 		index:     index.NewTree[*subscription](),
 		retained:  index.NewRetained[*message](),
-		routers:   sync.Pool{New: func() any { return new(routeCache) }},
 		sessions:  map[string]*session{},
 		owners:    map[*session]*conn{},
 		conns:     map[*conn]struct{}{},
@@ -90,7 +91,17 @@ func New(cfg Config) (*Broker, error) {
 		b.Close()
 		return nil, err
 	}
+	if len(set.Listeners) > 0 {
+		err = b.loops.start(b)
+	}
+	if err != nil {
+		b.Close()
+		return nil, err
+	}
 	for _, l := range set.Listeners {
+		if len(b.loops.all) > 0 && l.Options.Poller == nil {
+			l.Options.Poller = b.loops.poller
+		}
 		if l.Options.OnError == nil {
 			l.Options.OnError = func(err error) { b.log.Info("listener", "url", l.URL, "error", err) }
 		}
@@ -146,7 +157,7 @@ func (b *Broker) acceptFrom(ln transport.Listener) {
 	}
 }
 
-// start serves one connection in a goroutine of its own.
+// start has one connection served, by a loop or in a goroutine of its own.
 func (b *Broker) start(nc transport.Conn, url string) {
 	b.mu.Lock()
 	full := b.set.MaxConnections > 0 && len(b.conns) >= b.set.MaxConnections
@@ -161,8 +172,14 @@ func (b *Broker) start(nc transport.Conn, url string) {
 	}
 	c := newConn(b, nc, url)
 	b.conns[c] = struct{}{}
-	b.mu.Unlock()
+	if c.sock != nil && b.set.Hooks.Accept == nil {
+		b.work.Add(1)
+		b.mu.Unlock()
+		c.attach()
+		return
+	}
 	b.work.Go(c.serve)
+	b.mu.Unlock()
 }
 
 // Addrs returns where the broker listens, as URLs with the ports in force.
@@ -212,6 +229,7 @@ func (b *Broker) Close() error {
 		s.mu.Unlock()
 	}
 	b.work.Wait()
+	b.loops.stop()
 	return err
 }
 
@@ -282,16 +300,16 @@ func (b *Broker) owned() []*session {
 func (s *session) describe(c *conn) ClientStats {
 	st := ClientStats{
 		ClientInfo: c.info,
-		BytesIn:    c.stats.bytesIn.Load(), BytesOut: c.stats.bytesOut.Load(),
-		PacketsIn: c.stats.packetsIn.Load(), PacketsOut: c.stats.packetsOut.Load(),
-		MessagesIn: c.stats.messagesIn.Load(), MessagesOut: c.stats.messagesOut.Load(),
-		Dropped: c.stats.dropped.Load(),
+		Dropped:    c.dropped.Load(),
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	st.Queued, st.Inflight, st.Subscriptions = s.queue.n+s.tail.n, s.out.Len(), len(s.subs)
 	c.outbox.mu.Lock()
 	defer c.outbox.mu.Unlock()
+	in, out := &c.outbox.received, &c.outbox.sent
+	st.BytesIn, st.PacketsIn, st.MessagesIn = in.bytes, in.packets, in.messages
+	st.BytesOut, st.PacketsOut, st.MessagesOut = out.bytes, out.packets, out.messages
 	st.QueuedBytes = s.queue.bytes + s.tail.bytes + s.flying + len(c.outbox.out) + c.outbox.leaving
 	return st
 }

@@ -17,24 +17,23 @@ import (
 	"github.com/midgemq/midge/transport"
 )
 
-// A conn is one network connection. Its goroutine, serve, reads; whoever has
-// something for the client appends to its outbox, and one writer at a time
-// empties that.
+// A conn is one network connection. It is read in turns, by its loop or by a
+// goroutine of its own, which together are its reader; whoever has something
+// for the client appends to its outbox, and one writer at a time empties that.
 type conn struct {
 	// Immutable.
 	b      *Broker
 	nc     transport.Conn
-	ctx    context.Context // ends with the connection
+	sock   *transport.Socket // nc, if a loop reads it; nil: serve does
+	ctx    context.Context   // ends with the connection
 	cancel context.CancelFunc
 	remote Remote
 	done   chan struct{} // closed when the session has been let go
 
-	// Owned by serve.
+	// Owned by the reader.
 	in       link.Reader
 	timer    link.Timer
 	buf      readbuf.Buffer
-	routes   routeCache
-	dirty    []*conn // connections this one's batch wrote to
 	exchange Exchange
 	asked    *Connect // what exchange was told of the client, and tells of it
 	greeting *greeting
@@ -44,25 +43,22 @@ type conn struct {
 	said     bool            // goodbye counts
 	err      error           // why serve ends, if it is somebody's fault
 	session  *session        // from CONNACK on
+	heard    tally           // of the batch at hand
 	promised store.Position  // the last change this connection asked for
 
-	// Set by serve; others may read it once the session's conn is this one.
+	// Set by the reader; others may read it once the session's conn is this one.
 	info ClientInfo
 
 	// Used by anyone.
-	stats  connStats
-	will   atomic.Pointer[will] // whoever takes it out says it
-	expiry atomic.Uint32        // Session Expiry Interval in force, seconds
+	dropped atomic.Uint64
+	will    atomic.Pointer[will] // whoever takes it out says it
+	expiry  atomic.Uint32        // Session Expiry Interval in force, seconds
 
 	outbox
 }
 
-// connStats are written by serve (in) and under the outbox's lock (out).
-type connStats struct {
-	bytesIn, packetsIn, messagesIn    atomic.Uint64
-	bytesOut, packetsOut, messagesOut atomic.Uint64
-	dropped                           atomic.Uint64
-}
+// answerSize is the room most answers find enough.
+const answerSize = 64
 
 // linger is how long a connection may take to hear the last words.
 const linger = time.Second
@@ -73,16 +69,22 @@ func newConn(b *Broker, nc transport.Conn, listener string) *conn {
 		b: b, nc: nc, ctx: ctx, cancel: cancel, done: make(chan struct{}),
 		remote: Remote{Addr: nc.RemoteAddr(), Transport: nc.Kind(), Listener: listener},
 	}
+	c.sock, _ = nc.(*transport.Socket)
 	c.in.Init(link.Server, 0, b.set.limits.MaxPacketSize)
 	c.timer.Init(link.Server, b.since(time.Now()), b.set.ConnectTimeout)
 	c.outbox.init(c)
 	return c
 }
 
-// serve runs the connection from its handshake to its end.
+// serve runs the connection from its handshake to its end, or until a loop has
+// it.
 func (c *conn) serve() {
-	defer c.cancel()
 	if c.begin() {
+		if c.sock != nil {
+			c.b.work.Add(1)
+			c.attach()
+			return
+		}
 		c.err = c.readLoop()
 	}
 	c.end()
@@ -118,11 +120,16 @@ func (c *conn) readLoop() error {
 		}
 		n, err := c.nc.Read(c.buf.Space())
 		if n > 0 {
-			c.stats.bytesIn.Add(uint64(n))
+			c.heard.bytes += uint64(n)
 			c.buf.Wrote(n)
-			if over, err := c.batch(); over || err != nil {
+			sc := c.b.scratches.Get().(*scratch)
+			used, need, over, err := c.batch(sc, c.buf.Unread())
+			c.b.scratches.Put(sc.reset())
+			if over || err != nil {
 				return err
 			}
+			c.buf.Took(used)
+			c.buf.Want(need)
 		}
 		if err == nil {
 			continue
@@ -165,47 +172,70 @@ func (c *conn) readFailed(err error) error {
 // errHungUp is a connection closed without DISCONNECT: common, and no news.
 var errHungUp = errors.New("connection closed without DISCONNECT")
 
-// batch handles every whole packet read so far and then writes once to each
-// connection they touched, this one included.
-func (c *conn) batch() (over bool, err error) {
-	sc := scratches.Get().(*scratch)
+// batch handles every whole packet in b, and says how many bytes they had and
+// how many the next one has, as far as that is known. The connections touched,
+// this one included, are written once: here, or by the loop after its turn.
+func (c *conn) batch(sc *scratch, b []byte) (used, need int, over bool, err error) {
 	sc.now = time.Now()
-	defer func() {
-		c.flushDirty()
-		c.flush()
-		c.awaitAnswers()
-		c.awaitDisk()
-		if now := time.Now(); now.Sub(sc.now) > time.Second {
-			c.timer.Heard(c.b.since(now)) // what came while a hook or the socket held us up counts
-		}
-		scratches.Put(sc.reset())
-	}()
-	for {
-		t, n, need, err := c.in.Next(c.buf.Unread(), &sc.packets)
-		if err != nil {
-			return true, err
+	c.timer.Heard(c.b.since(sc.now))
+	for !over {
+		t, n, want, fault := c.in.Next(b[used:], &sc.packets)
+		if fault != nil {
+			over, err = true, fault
+			break
 		}
 		if n == 0 {
-			c.buf.Want(need)
-			return false, nil
+			need = want
+			break
 		}
-		c.stats.packetsIn.Add(1)
-		c.timer.Heard(c.b.since(sc.now))
-		if over, err := c.handle(sc, t); over || err != nil {
-			return true, err
-		}
-		c.buf.Took(n)
+		c.heard.packets++
+		sc.raw = b[used : used+n]
+		over, err = c.handle(sc, t)
+		over = over || err != nil
+		used += n
+	}
+	c.endRun(sc)
+	sc.raw = nil
+	c.batchOver(sc)
+	return used, need, over, err
+}
+
+// batchOver sees to what the batch has brought about.
+func (c *conn) batchOver(sc *scratch) {
+	flood := c.outbox.touch(&sc.batch)
+	if sc.loop != nil && !flood && !c.overtakesDisk() {
+		return
+	}
+	c.mayWait(sc)
+	c.awaitAnswers()
+	c.awaitDisk()
+	if now := time.Now(); now.Sub(sc.now) > time.Second {
+		c.timer.Heard(c.b.since(now)) // what came while a hook or the socket held us up counts
+	}
+}
+
+// mayWait is called before anything that may block. What has been routed goes
+// out first, and a loop goes on without this connection, which keeps the
+// goroutine until it has nothing more to read.
+func (c *conn) mayWait(sc *scratch) {
+	sc.flush()
+	c.flush()
+	if l := sc.loop; l != nil {
+		l.leave(c, sc)
 	}
 }
 
 // handle does what one packet asks for.
 func (c *conn) handle(sc *scratch, t packet.Type) (over bool, err error) {
 	p := &sc.packets
+	if t != packet.PUBLISH {
+		c.endRun(sc)
+	}
 	switch t {
 	case packet.PUBLISH:
 		return false, c.publish(sc, &p.Publish)
 	case packet.PUBACK, packet.PUBREC, packet.PUBCOMP:
-		return false, c.session.acked(c, &p.Ack)
+		return false, c.session.acked(c, &sc.batch, &p.Ack)
 	case packet.PUBREL:
 		c.pubrel(&p.Ack)
 	case packet.SUBSCRIBE:
@@ -213,7 +243,6 @@ func (c *conn) handle(sc *scratch, t packet.Type) (over bool, err error) {
 	case packet.UNSUBSCRIBE:
 		c.unsubscribe(&p.Unsubscribe)
 	case packet.PINGREQ:
-		c.routes.forget() // who pings has published nothing for a while
 		// [MQTT-3.12.4-1]
 		c.send(func(w *link.Writer, out []byte) []byte { return w.Pingresp(out) })
 	case packet.CONNECT:
@@ -229,22 +258,6 @@ func (c *conn) handle(sc *scratch, t packet.Type) (over bool, err error) {
 		return true, nil
 	}
 	return false, nil
-}
-
-// flushDirty writes to the connections the packets handled so far have
-// touched. It runs before anything that may block, too: what has been routed
-// does not wait for a hook.
-func (c *conn) flushDirty() {
-	for i, d := range c.dirty {
-		if d != c {
-			d.flushAside()
-		}
-		c.dirty[i] = nil
-	}
-	c.dirty = c.dirty[:0]
-	if cap(c.dirty) > 4096 {
-		c.dirty = nil
-	}
 }
 
 // end says the last word, closes, and settles what the session is owed.
@@ -266,6 +279,7 @@ func (c *conn) end() {
 		c.hangUp()
 	}
 	c.nc.Close()
+	c.cancel()
 	c.b.gone(c)
 }
 
@@ -313,10 +327,10 @@ func (c *conn) say(inTurn bool, pos store.Position, write func(w *link.Writer, o
 	if before := len(o.out); inTurn && (len(o.kept.marks) > 0 || !c.b.keep.durable(pos)) {
 		o.withholdLocked(mark{pos: pos}, func() { o.out = write(&o.w, o.out) })
 	} else {
-		o.out = write(&o.w, o.out)
+		o.out = write(&o.w, o.roomFor(answerSize))
 		o.answers += len(o.out) - before
 	}
-	c.stats.packetsOut.Add(1)
+	o.sent.packets++
 	if !o.w.Closed() {
 		return true
 	}

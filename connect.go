@@ -42,6 +42,7 @@ func (c *conn) connect(sc *scratch, p *packet.Connect) (over bool, err error) {
 		return c.authBegin(ctx, sc, p.Properties.AuthenticationData)
 	}
 	if hook := c.b.set.Hooks.Authenticate; hook != nil {
+		c.mayWait(sc)
 		err := c.b.contain("Authenticate", func() error { return hook(ctx, &g.hello) })
 		if refusal := refusalOf(err); refusal != nil {
 			c.b.count.denied.Add(1)
@@ -148,20 +149,22 @@ func (c *conn) admit(ctx context.Context, sc *scratch) (over bool, err error) {
 		return true, &Refusal{mqtt.NotAuthorized, "the credentials have expired"}
 	}
 	c.checkWill(g)
-	c.routes.access = g.hello.Access
 	c.expiry.Store(min(g.expiry, c.b.set.expiryMax))
 	limits := c.b.set.limits
 	if c.info.Version != mqtt.V5 {
 		limits.ReceiveMaximum, limits.TopicAliasMaximum = 65535, 0
 	}
-	s, present, err := c.b.claim(ctx, c, g.hello.CleanStart)
+	if c.b.keep != nil {
+		c.mayWait(sc) // for the disk
+	}
+	s, present, err := c.b.claim(ctx, sc, c, g.hello.CleanStart)
 	if err != nil {
 		return true, err
 	}
 	c.in.Open(limits)
 	c.timer.Open(c.b.since(sc.now), keepAlive)
 	undo, err := s.reserve(ctx, c, g, present)
-	if err != nil || !s.resume(c, g, c.connack(g, present, imposed)) {
+	if err != nil || !s.resume(c, &sc.batch, g, c.connack(g, present, imposed)) {
 		undo()
 		c.b.release(s, !present)
 		return true, err // nil: the last word came first
@@ -172,7 +175,7 @@ func (c *conn) admit(ctx context.Context, sc *scratch) (over bool, err error) {
 	c.b.log.Debug("client connected", "client", c.info.ClientID, "remote", c.remote.Addr,
 		"version", c.info.Version.String(), "session_present", present)
 	if hook := c.b.set.Hooks.Connected; hook != nil {
-		c.flush()
+		c.mayWait(sc)
 		c.b.contain("Connected", func() error { hook(c.ctx, c.info); return nil })
 	}
 	return false, nil
@@ -231,11 +234,11 @@ func (c *conn) connack(g *greeting, present, imposed bool) *packet.Connack {
 // resume puts c in charge of the session, answers CONNECT and sends what
 // waited. False is a connection that ended before: it gets no CONNACK behind
 // its last word, and the session is left as it was.
-func (s *session) resume(c *conn, g *greeting, k *packet.Connack) bool {
+func (s *session) resume(c *conn, by *batch, g *greeting, k *packet.Connack) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	ok := c.send(func(w *link.Writer, out []byte) []byte {
-		c.outbox.session = s
+		c.outbox.session.Store(s)
 		out = w.Connack(out, k)
 		w.Open()
 		return out
@@ -253,7 +256,7 @@ func (s *session) resume(c *conn, g *greeting, k *packet.Connack) bool {
 		c.will.Store(g.will)
 	}
 	s.conn.Store(c)
-	s.pumpLocked(c, c)
+	s.pumpLocked(c, by)
 	return true
 }
 
@@ -279,14 +282,14 @@ func (c *conn) authRun(ctx context.Context, sc *scratch, method string, data []b
 	if c.exchange == nil {
 		c.asked = c.greeting.orInfo(c)
 		if hook := c.b.set.Hooks.Enhanced; hook != nil {
+			c.mayWait(sc)
 			c.b.contain("Enhanced", func() error { c.exchange = hook(ctx, c.asked, method); return nil })
 		}
 		if c.exchange == nil {
 			return true, &Refusal{Code: mqtt.BadAuthenticationMethod} // [MQTT-4.12.0-1, 5.0]
 		}
 	}
-	c.flushDirty()
-	c.flush()
+	c.mayWait(sc)
 	var reply []byte
 	var done bool
 	err := c.b.contain("Exchange.Step", func() (err error) {

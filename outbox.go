@@ -2,10 +2,12 @@ package midge
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/midgemq/midge/link"
 	"github.com/midgemq/midge/mqtt"
+	"github.com/midgemq/midge/transport"
 )
 
 // A stage is how near a connection is to its end. It only moves down this
@@ -29,6 +31,9 @@ const (
 	over
 )
 
+// A tally counts what passed one way.
+type tally struct{ bytes, packets, messages uint64 }
+
 // An outbox is what waits to be written to one connection, and the right to
 // write it. Anyone may append; one goroutine at a time writes, the client's
 // own at the end of a batch or one started for the purpose. Nobody else ever
@@ -37,21 +42,24 @@ type outbox struct {
 	c *conn // immutable
 
 	mu       sync.Mutex
-	session  *session // set once, with CONNACK
+	session  atomic.Pointer[session] // set once, with CONNACK
 	w        link.Writer
+	sent     tally
+	received tally
 	out      []byte // waiting
 	kept     withheld
-	spare    []byte // the buffer last written, for the next turn
-	messages int    // PUBLISH packets in out
-	answers  int    // bytes in out that are none: see awaitAnswers
-	leaving  int    // bytes being written
+	messages int // PUBLISH packets in out
+	answers  int // bytes in out that are none: see awaitAnswers
+	leaving  int // bytes being written
+	answered int // those of them that are answers
 	stage    stage
 	code     mqtt.ReasonCode // of the last word
 	writing  bool            // somebody has the right to write
 	moved    *sync.Cond      // made by whoever waits for the writer
 	readBy   time.Time       // the read deadline in force; zero is none
 	writeBy  time.Time       // the write deadline in force
-	marked   *conn           // whose dirty list names this connection, last we know
+	marked   *batch          // that has this connection to write, last we know
+	usual    int8            // how large a buffer it took last time
 }
 
 func (o *outbox) init(c *conn) {
@@ -61,24 +69,44 @@ func (o *outbox) init(c *conn) {
 
 const (
 	flushAt   = 64 << 10  // bytes from the queue that may wait in out: the socket's share, not the queue's
-	keepSize  = 64 << 10  // larger buffers are not kept once written
-	answersAt = 256 << 10 // bytes of answers that may wait in out while the client is read on
+	keepSize  = 64 << 10  // larger buffers of withheld packets are not kept once empty
+	answersAt = 256 << 10 // bytes of answers that may wait while the client is read on
 )
 
-// roomLocked reports whether the outbox takes a QoS 0 message of size bytes.
-// What is over the bound is dropped: a slow consumer hurts only itself.
-func (o *outbox) roomLocked(size int) bool {
+// roomLocked reports whether the outbox takes n QoS 0 messages of size bytes in
+// all. What is over the bound is dropped: a slow consumer hurts only itself.
+func (o *outbox) roomLocked(n, size int) bool {
 	set := o.c.b.set
-	return o.leaving+len(o.out)+size <= set.MaxQueuedBytes && o.messages < set.MaxQueuedMessages
+	return o.leaving+len(o.out)+size <= set.MaxQueuedBytes && o.messages+n <= set.MaxQueuedMessages
 }
 
-// markLocked reports whether by's dirty list has to take the connection up.
-func (o *outbox) markLocked(by *conn) bool {
-	if o.marked == by {
-		return false
+// markLocked has by write the connection at its end.
+func (o *outbox) markLocked(by *batch) {
+	if o.marked != by {
+		o.marked = by
+		by.dirty = append(by.dirty, o.c)
 	}
-	o.marked = by
-	return true
+}
+
+// touch is for the reader: its batch is over, what it appended here is to be
+// written, and what it heard is counted. True is a client that asks for more
+// than it takes.
+func (o *outbox) touch(by *batch) (flood bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	heard := &o.c.heard
+	o.received.bytes += heard.bytes
+	o.received.packets += heard.packets
+	o.received.messages += heard.messages
+	*heard = tally{}
+	if len(o.out) > 0 {
+		o.markLocked(by)
+	}
+	return o.floodsLocked()
+}
+
+func (o *outbox) floodsLocked() bool {
+	return o.stage == flowing && (o.writing && o.answered+o.answers > answersAt || len(o.kept.b) > answersAt)
 }
 
 // flush writes what waits, in the goroutine of the connection itself. It
@@ -92,9 +120,18 @@ func (c *conn) flush() {
 
 // flushAside writes what waits without waiting for it.
 func (c *conn) flushAside() {
-	if c.outbox.startWriting() {
-		go c.outbox.drain()
+	o := &c.outbox
+	if !o.startWriting() {
+		return
 	}
+	if c.sock != nil {
+		for range 8 {
+			if !o.tryPass() {
+				return
+			}
+		}
+	}
+	go o.drain()
 }
 
 // awaitAnswers keeps a client that does not take its answers from asking for
@@ -103,7 +140,7 @@ func (c *conn) flushAside() {
 func (o *outbox) awaitAnswers() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for o.stage == flowing && (o.writing && o.answers > answersAt || len(o.kept.b) > answersAt) {
+	for o.floodsLocked() {
 		o.awaitLocked()
 	}
 }
@@ -128,36 +165,58 @@ func (o *outbox) drain() {
 // pass writes what waits now and reports whether more came meanwhile. When it
 // reports false the right to write is given back.
 func (o *outbox) pass() bool {
-	o.mu.Lock()
-	buf := o.out
-	o.out, o.spare = o.spare[:0], nil
-	o.messages, o.answers, o.leaving = 0, 0, len(buf)
-	deadline, arm := o.writeDeadlineLocked()
-	s := o.session
-	o.movedLocked()
-	o.mu.Unlock()
-
-	if arm {
-		o.c.nc.SetWriteDeadline(deadline)
-	}
+	buf := o.take()
 	n, err := o.c.nc.Write(buf)
-	o.c.stats.bytesOut.Add(uint64(n))
-	if err != nil {
-		o.writeFailed(err)
-	} else if s != nil {
-		s.pump(o.c, nil) // what the queue held back while out was full
-	}
+	return o.wrote(buf, n, err)
+}
 
+// tryPass is pass for whoever may not wait: what the socket has no room for is
+// left to a writer aside, and with it the right to write.
+func (o *outbox) tryPass() bool {
+	buf := o.take()
+	n, err := o.c.sock.TryWrite(buf)
+	if err != transport.ErrAgain {
+		return o.wrote(buf, n, err)
+	}
+	go func() {
+		m, err := o.c.nc.Write(buf[n:])
+		if o.wrote(buf, n+m, err) {
+			o.drain()
+		}
+	}()
+	return false
+}
+
+// take is the beginning of a pass: what waits is the writer's.
+func (o *outbox) take() []byte {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.leaving = 0
-	if cap(buf) <= keepSize {
-		o.spare = buf[:0]
+	buf := o.out
+	o.out = nil
+	o.messages, o.answers, o.answered, o.leaving = 0, 0, o.answers, len(buf)
+	if deadline, arm := o.writeDeadlineLocked(); arm {
+		o.c.nc.SetWriteDeadline(deadline)
 	}
+	o.movedLocked()
+	return buf
+}
+
+// wrote is the end of a pass.
+func (o *outbox) wrote(buf []byte, n int, err error) bool {
+	if err != nil {
+		o.writeFailed(err)
+	} else if s := o.session.Load(); s != nil {
+		s.pump(o.c, nil) // what the queue held back while out was full
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.leaving, o.answered = 0, 0
+	o.sent.bytes += uint64(n)
+	o.usual = giveBuffer(buf)
 	if len(o.out) > 0 && o.writableLocked() {
 		return true
 	}
-	if cap(o.out) > keepSize || !o.writableLocked() {
+	if !o.writableLocked() {
 		o.out = nil
 	}
 	o.writing = false
@@ -213,7 +272,7 @@ func (o *outbox) writeFailed(err error) {
 	case o.stage == ending:
 		o.stage = over
 	}
-	s := o.session
+	s := o.session.Load()
 	o.mu.Unlock()
 	if !stalled {
 		return
@@ -296,7 +355,7 @@ func (o *outbox) finish() (heard bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	heard = o.w.Closed() && o.stage == ending
-	o.stage, o.out, o.spare, o.kept = over, nil, nil, withheld{armed: o.kept.armed}
+	o.stage, o.out, o.kept = over, nil, withheld{armed: o.kept.armed}
 	return heard
 }
 

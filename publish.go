@@ -15,7 +15,11 @@ import (
 // the link has decoded it and resolved its alias; here it is claimed (is it a
 // repeat?), authorized, retained, routed and acknowledged.
 func (c *conn) publish(sc *scratch, p *packet.Publish) error {
-	c.stats.messagesIn.Add(1)
+	c.heard.messages++
+	if p.QoS == mqtt.AtMostOnce && c.runOn(sc, p) {
+		return nil
+	}
+	c.endRun(sc)
 	arrival := flow.Fresh
 	if p.QoS > mqtt.AtMostOnce {
 		arrival = c.session.in.Publish(p.QoS, p.ID)
@@ -41,7 +45,7 @@ func (c *conn) publish(sc *scratch, p *packet.Publish) error {
 			}
 		}
 		if refusal == nil {
-			heard, refusal = c.b.accept(sc, &c.routes, c)
+			heard, refusal = c.b.accept(sc, &sc.batch)
 			pos = c.commit(sc, p, refusal)
 		}
 		switch {
@@ -144,15 +148,14 @@ func (c *conn) authorize(sc *scratch, p *packet.Publish) *Refusal {
 	if p.Properties.PayloadFormatIndicator == 1 && !p.PayloadFormatOK() {
 		return &Refusal{Code: mqtt.PayloadFormatInvalid, Reason: "payload is not UTF-8"}
 	}
-	if c.info.Access != nil && c.routes.plan(c.b, p.Topic).denied {
+	if c.info.Access != nil && sc.routes.plan(c.b, p.Topic).denies(c) {
 		c.sayDenied(p.Topic)
 		return errDenied
 	}
 	if c.b.set.Hooks.Publish == nil {
 		return nil
 	}
-	c.flushDirty()
-	c.flush()
+	c.mayWait(sc)
 	return c.b.askPublish(c.ctx, c.info, &sc.m)
 }
 
@@ -173,12 +176,12 @@ func (b *Broker) askPublish(ctx context.Context, info ClientInfo, m *message) *R
 }
 
 // accept retains the message at hand if it asks for that, and routes it.
-func (b *Broker) accept(sc *scratch, r *routeCache, by *conn) (heard int, refused *Refusal) {
+func (b *Broker) accept(sc *scratch, by *batch) (heard int, refused *Refusal) {
 	if sc.m.retain && !b.retain(sc) {
 		b.count.quota.Add(1)
 		return 0, errRetainedFull
 	}
-	return b.route(sc, r, by), nil
+	return b.route(sc, by), nil
 }
 
 var errRetainedFull = &Refusal{mqtt.QuotaExceeded, "no room for one more retained message"}

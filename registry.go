@@ -13,7 +13,7 @@ import (
 // its reader is gone and Hooks.Disconnected has returned. present says the
 // session is an old one. The session is as it was until resume; whoever does
 // not get that far gives it back with release.
-func (b *Broker) claim(ctx context.Context, c *conn, clean bool) (s *session, present bool, err error) {
+func (b *Broker) claim(ctx context.Context, sc *scratch, c *conn, clean bool) (s *session, present bool, err error) {
 	for {
 		if ctx.Err() != nil {
 			return nil, false, &Refusal{Code: mqtt.ServerBusy}
@@ -26,6 +26,7 @@ func (b *Broker) claim(ctx context.Context, c *conn, clean bool) (s *session, pr
 		old := b.sessions[c.info.ClientID]
 		if owner := b.owners[old]; owner != nil && old != nil {
 			b.mu.Unlock()
+			c.mayWait(sc)
 			owner.kick(mqtt.SessionTakenOver, "")
 			select {
 			case <-owner.done:
@@ -52,6 +53,7 @@ func (b *Broker) claim(ctx context.Context, c *conn, clean bool) (s *session, pr
 		b.count.peak.Store(max(b.count.peak.Load(), int64(len(b.owners))))
 		b.mu.Unlock()
 		if old != nil && !present {
+			c.mayWait(sc)
 			c.promised = old.end() // [MQTT-3.1.2-4, 5.0]
 		}
 		return s, present, nil
@@ -118,12 +120,15 @@ func (b *Broker) gone(c *conn) {
 	b.mu.Lock()
 	delete(b.conns, c)
 	b.mu.Unlock()
-	b.count.bytesIn.Add(c.stats.bytesIn.Load())
-	b.count.bytesOut.Add(c.stats.bytesOut.Load())
-	b.count.packetsIn.Add(c.stats.packetsIn.Load())
-	b.count.packetsOut.Add(c.stats.packetsOut.Load())
-	b.count.messagesIn.Add(c.stats.messagesIn.Load())
-	b.count.messagesOut.Add(c.stats.messagesOut.Load())
+	c.outbox.mu.Lock()
+	in, out := c.outbox.received, c.outbox.sent
+	c.outbox.mu.Unlock()
+	b.count.bytesIn.Add(in.bytes)
+	b.count.bytesOut.Add(out.bytes)
+	b.count.packetsIn.Add(in.packets)
+	b.count.packetsOut.Add(out.packets)
+	b.count.messagesIn.Add(in.messages)
+	b.count.messagesOut.Add(out.messages)
 }
 
 // noSession notes a connection that ended before it had a session.

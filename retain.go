@@ -169,7 +169,7 @@ func (s *session) owedAlready() (n int) {
 
 // replayLocked sends the next retained message, or skips it if it is not due
 // any more. It reports false when nothing is left or nothing can go now.
-func (s *session) replayLocked(c, by *conn) bool {
+func (s *session) replayLocked(c *conn, by *batch) bool {
 	if len(s.replays) == 0 {
 		return false
 	}
@@ -199,7 +199,7 @@ func (s *session) replayLocked(c, by *conn) bool {
 
 // sendPlain appends a QoS 0 message that waited. It reports false when the
 // outbox holds enough for now.
-func (o *outbox) sendPlain(c, by *conn, d *delivery) bool {
+func (o *outbox) sendPlain(c *conn, by *batch, d *delivery) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.stage != flowing || len(o.out) >= flushAt {

@@ -20,33 +20,31 @@ type target struct {
 }
 
 // A plan is who gets what is published to a topic, as the index stood at a
-// version of it. Owned by the connection that made it.
+// version of it. Owned by the scratch it was made in.
 type plan struct {
 	topic   []byte
 	version uint64
 	targets []target
 	groups  []*group
-	denied  bool // its own client may not publish there; nobody gets it
+	plain   bool     // all targets are clients that want messages as they come
+	asker   *session // whose Access was asked last
+	denied  bool     // and said that it may not publish there
 }
 
-// A routeCache remembers the plans of the topics a connection publishes to.
-// While nobody subscribes or unsubscribes, a topic is matched once.
+// A routeCache remembers the plans of the topics published to of late. While
+// nobody subscribes or unsubscribes, a topic is matched once.
 type routeCache struct {
-	access Access // of the connection it belongs to; nil: it may publish anything
-	plans  []*plan
-	room   int // targets that plans have room for, in all
-	found  []*subscription
-	place  map[*session]int
+	plans   []*plan
+	version uint64 // of the index that plans are from
+	room    int    // targets that plans have room for, in all
+	found   []*subscription
+	place   map[*session]int
 }
 
 const (
-	routesKept  = 64   // topics a connection remembers; looked up by hash, they push each other out
-	targetsKept = 1024 // in all its plans, unless one alone has more
+	routesKept  = 1024  // topics remembered; looked up by hash, they push each other out
+	targetsKept = 16384 // in all their plans, unless one alone has more
 )
-
-// forget gives the memory back. A client that has nothing to publish does not
-// need it.
-func (r *routeCache) forget() { *r = routeCache{access: r.access} }
 
 var routeSeed = maphash.MakeSeed()
 
@@ -54,10 +52,14 @@ func (r *routeCache) plan(b *Broker, topic []byte) *plan {
 	if r.plans == nil {
 		r.plans = make([]*plan, routesKept)
 	}
-	slot := &r.plans[maphash.Bytes(routeSeed, topic)%routesKept]
 	version := b.index.Version()
+	if r.version != version {
+		clear(r.plans) // and with them sessions that may be gone
+		r.version, r.room = version, 0
+	}
+	slot := &r.plans[maphash.Bytes(routeSeed, topic)%routesKept]
 	p := *slot
-	if p != nil && p.version == version && string(p.topic) == string(topic) {
+	if p != nil && string(p.topic) == string(topic) {
 		return p
 	}
 	if p == nil {
@@ -67,10 +69,8 @@ func (r *routeCache) plan(b *Broker, topic []byte) *plan {
 	p.topic = append(p.topic[:0], topic...)
 	p.version = version
 	r.room -= cap(p.targets)
-	r.found = r.found[:0]
-	if p.denied = r.access != nil && !r.access.MayPublish(topic); !p.denied {
-		r.found = b.index.Match(topic, r.found)
-	}
+	p.asker, p.denied = nil, false
+	r.found = b.index.Match(topic, r.found[:0])
 	r.build(p)
 	r.room += cap(p.targets)
 	clear(r.found)
@@ -82,6 +82,17 @@ func (r *routeCache) plan(b *Broker, topic []byte) *plan {
 		r.found, r.place = nil, nil
 	}
 	return p
+}
+
+// denies reports whether c may not publish to the topic.
+func (p *plan) denies(c *conn) bool {
+	if c.info.Access == nil {
+		return false
+	}
+	if p.asker != c.session {
+		p.asker, p.denied = c.session, !c.info.Access.MayPublish(p.topic)
+	}
+	return p.denied
 }
 
 // build merges what the index found by session.
@@ -111,10 +122,13 @@ func (r *routeCache) build(p *plan) {
 		})
 	}
 	clear(r.place)
+	p.plain = len(p.groups) == 0
 	for i := range p.targets {
-		if t := &p.targets[i]; t.subs != nil {
+		t := &p.targets[i]
+		if t.subs != nil {
 			t.merge(t.subs)
 		}
+		p.plain = p.plain && len(t.ids) == 0 && !t.nl && t.s.local == nil
 	}
 }
 
@@ -163,8 +177,8 @@ func (t *target) withoutLocal() (target, bool) {
 
 // route hands the message at hand to everyone whose subscription matches and
 // returns how many that were.
-func (b *Broker) route(sc *scratch, r *routeCache, by *conn) (n int) {
-	p := r.plan(b, sc.m.topic)
+func (b *Broker) route(sc *scratch, by *batch) (n int) {
+	p := sc.routes.plan(b, sc.m.topic)
 	for i := range p.targets {
 		t := &p.targets[i]
 		if t.nl && sc.m.origin == t.s.id {

@@ -1,25 +1,33 @@
 package midge
 
 import (
-	"sync"
 	"time"
 
 	"github.com/midgemq/midge/link"
 	"github.com/midgemq/midge/mqtt"
+	"github.com/midgemq/midge/packet"
 	"github.com/midgemq/midge/store"
 )
 
 // A scratch is the working memory of one batch. A connection borrows it while
-// it has packets to handle, so an idle one costs none of it.
+// it has packets to handle, so an idle one costs none of it. It is its broker's:
+// what it remembers of the index is.
 type scratch struct {
+	batch
 	packets link.Packets
+	routes  routeCache
+	raw     []byte // the packet at hand as it came, nil unless it stands in a read buffer
+	run     run
+	in      []byte // what has been read; of loops alone
 	now     time.Time
 
-	m      message  // the PUBLISH at hand, in views
-	kept   *message // its copy on the heap, once somebody needed one
-	props  []byte
-	frames [forms][]byte // the PUBLISH at hand, encoded; empty until wanted
-	codes  []byte        // reason codes of the SUBACK or UNSUBACK at hand
+	m        message  // the PUBLISH at hand, in views
+	kept     *message // its copy on the heap, once somebody needed one
+	props    []byte
+	one      packet.Publish // of a run, taken out of it again
+	oneProps packet.Properties
+	frames   [forms][]byte // the PUBLISH at hand, encoded; empty until wanted
+	codes    []byte        // reason codes of the SUBACK or UNSUBACK at hand
 
 	// With a store: what it knows of the message at hand; see keeper.
 	number   store.MessageID
@@ -31,7 +39,24 @@ type scratch struct {
 	leavesSeq uint64          // where it was at this place; 0: nowhere
 }
 
-var scratches = sync.Pool{New: func() any { return new(scratch) }}
+// A batch is the connections that what has been handled so far has appended
+// something for. They are written once, at its end.
+type batch struct {
+	dirty []*conn
+	loop  *loop // whose turn it is; nil in a goroutine that may block
+}
+
+// flush writes what the batch has appended, without waiting for anybody.
+func (b *batch) flush() {
+	for i, c := range b.dirty {
+		c.flushAside()
+		b.dirty[i] = nil
+	}
+	b.dirty = b.dirty[:0]
+	if cap(b.dirty) > 4096 {
+		b.dirty = nil
+	}
+}
 
 // keepScratch is the largest encoded message whose memory a scratch keeps.
 const keepScratch = 64 << 10

@@ -33,8 +33,8 @@ func TestTooLargeWithoutItsAlias(t *testing.T) {
 		t.Fatal(err)
 	}
 	for s := range h.b.owners {
-		if c := s.conn.Load(); c != pub && (c.stats.messagesOut.Load() != 1 || s.out.Len() != 0) {
-			t.Errorf("%s was sent %d messages", s.id, c.stats.messagesOut.Load())
+		if c := s.conn.Load(); c != pub && (c.outbox.sent.messages != 1 || s.out.Len() != 0) {
+			t.Errorf("%s was sent %d messages", s.id, c.outbox.sent.messages)
 		}
 	}
 }

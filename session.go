@@ -87,8 +87,8 @@ func (s *session) online() bool { return s.local != nil || s.conn.Load() != nil 
 
 // deliver takes the message at hand for this session: onto the wire if it can
 // go now, into the queue if it must wait, nowhere if there is no room. It
-// never blocks. by is the connection whose batch this is, nil outside one.
-func (s *session) deliver(sc *scratch, by *conn, d delivery) {
+// never blocks. by is the batch this is part of, nil outside one.
+func (s *session) deliver(sc *scratch, by *batch, d delivery) {
 	switch {
 	case s.local != nil:
 		s.local.deliver(sc.keep(), d)
@@ -102,7 +102,7 @@ func (s *session) deliver(sc *scratch, by *conn, d delivery) {
 }
 
 // deliverNow appends a QoS 0 message to the outbox, or drops it.
-func (c *conn) deliverNow(sc *scratch, by *conn, d *delivery) {
+func (c *conn) deliverNow(sc *scratch, by *batch, d *delivery) {
 	o := &c.outbox
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -115,17 +115,17 @@ func (c *conn) deliverNow(sc *scratch, by *conn, d *delivery) {
 		if frame == nil || !o.w.Fits(len(frame)) {
 			return // [MQTT-3.1.2-25, 5.0]
 		}
-		if !o.roomLocked(len(frame)) {
-			c.dropped()
+		if !o.roomLocked(1, len(frame)) {
+			c.drops()
 			return
 		}
-		o.out = append(o.out, frame...)
+		o.out = append(o.roomFor(len(frame)), frame...)
 		if d.retain {
 			o.out[before] |= 1
 		}
 	} else {
-		if !o.roomLocked(sc.m.size()) {
-			c.dropped()
+		if !o.roomLocked(1, sc.m.size()) {
+			c.drops()
 			return
 		}
 		if !o.publishLocked(&sc.m, &variant{retain: d.retain, ids: d.ids}, sc.now.UnixNano()) {
@@ -137,7 +137,7 @@ func (c *conn) deliverNow(sc *scratch, by *conn, d *delivery) {
 
 // deliverAcked sends a QoS 1 or 2 message if the window is open, and queues it
 // otherwise.
-func (s *session) deliverAcked(sc *scratch, by *conn, d delivery) {
+func (s *session) deliverAcked(sc *scratch, by *batch, d delivery) {
 	if s.stored.Load() {
 		s.b.keep.newMessage(sc)
 	}
@@ -150,7 +150,7 @@ func (s *session) deliverAcked(sc *scratch, by *conn, d delivery) {
 	if s.fullLocked(sc.m.size()) {
 		s.b.count.dropped.Add(1)
 		if c != nil {
-			c.stats.dropped.Add(1)
+			c.dropped.Add(1)
 		}
 		return
 	}
@@ -173,7 +173,7 @@ func (s *session) fullLocked(size int) bool {
 // sendLocked opens a QoS 1 or 2 exchange and appends its PUBLISH. It reports
 // false when the outbox holds enough already; true also for a message that
 // needs no sending any more. sc, if it is not nil, has the message encoded.
-func (s *session) sendLocked(c *conn, by *conn, sc *scratch, d *delivery) bool {
+func (s *session) sendLocked(c *conn, by *batch, sc *scratch, d *delivery) bool {
 	o := &c.outbox
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -202,7 +202,7 @@ func (s *session) sendLocked(c *conn, by *conn, sc *scratch, d *delivery) bool {
 	if sc != nil && len(d.ids) == 0 && !o.w.Aliasing() {
 		at := len(o.out)
 		frame, idAt := sc.frame(o.w.Version(), d.qos)
-		o.out = append(o.out, frame...)
+		o.out = append(o.roomFor(len(frame)), frame...)
 		o.out[at] |= byte(x.qos) << 1
 		if x.retain {
 			o.out[at] |= 1
@@ -223,8 +223,8 @@ func (s *session) withholdPublishLocked(c *conn, d *delivery, x *variant, pos st
 	expiry, _ := d.m.remaining(now)
 	f := d.m.forward(x, expiry)
 	o.withholdLocked(m, func() { o.out = f.Append(o.out, o.w.Version()) })
-	c.stats.messagesOut.Add(1)
-	c.stats.packetsOut.Add(1)
+	o.sent.messages++
+	o.sent.packets++
 }
 
 // publishLocked appends m for this client alone, under a topic alias if the
@@ -241,7 +241,7 @@ func (o *outbox) publishLocked(m *message, x *variant, now int64) bool {
 		return false
 	}
 	f := m.forward(x, expiry)
-	o.out = f.Append(o.out, o.w.Version())
+	o.out = f.Append(o.roomFor(f.Size(o.w.Version())), o.w.Version())
 	if x.alias > 0 && !x.known {
 		o.w.Define(x.alias, m.topic)
 	}
@@ -249,35 +249,33 @@ func (o *outbox) publishLocked(m *message, x *variant, now int64) bool {
 }
 
 // wroteLocked counts a PUBLISH and sees to it that somebody writes it.
-func (o *outbox) wroteLocked(c, by *conn) {
+func (o *outbox) wroteLocked(c *conn, by *batch) {
 	o.messages++
-	c.stats.messagesOut.Add(1)
-	c.stats.packetsOut.Add(1)
+	o.sent.messages++
+	o.sent.packets++
 	o.dirtyLocked(c, by)
 }
 
 // dirtyLocked sees to it that somebody writes what has been appended: by at
 // the end of its batch, or a writer aside.
-func (o *outbox) dirtyLocked(c, by *conn) {
+func (o *outbox) dirtyLocked(c *conn, by *batch) {
 	switch {
 	case by != nil:
-		if o.markLocked(by) {
-			by.dirty = append(by.dirty, c)
-		}
+		o.markLocked(by)
 	case !o.writing:
 		o.marked, o.writing = nil, true
 		go o.drain()
 	}
 }
 
-func (c *conn) dropped() {
-	c.stats.dropped.Add(1)
+func (c *conn) drops() {
+	c.dropped.Add(1)
 	c.b.count.dropped.Add(1)
 }
 
 // pump sends what waits, as far as window and outbox allow: first what has to
 // be sent again, then retained messages, then the queue.
-func (s *session) pump(c, by *conn) {
+func (s *session) pump(c *conn, by *batch) {
 	if !s.backlog.Load() {
 		return
 	}
@@ -288,7 +286,7 @@ func (s *session) pump(c, by *conn) {
 	}
 }
 
-func (s *session) pumpLocked(c, by *conn) {
+func (s *session) pumpLocked(c *conn, by *batch) {
 	for s.resendLocked(c, by) {
 	}
 	for s.replayLocked(c, by) {
@@ -305,7 +303,7 @@ func (s *session) pumpLocked(c, by *conn) {
 
 // resendLocked sends one exchange of an earlier connection again.
 // [MQTT-4.4.0-1] [MQTT-3.3.1-1]
-func (s *session) resendLocked(c, by *conn) bool {
+func (s *session) resendLocked(c *conn, by *batch) bool {
 	o := &c.outbox
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -317,8 +315,8 @@ func (s *session) resendLocked(c, by *conn) bool {
 		return false
 	}
 	if slot.Stage == flow.AwaitPubcomp {
-		o.out = o.w.Ack(o.out, packet.PUBREL, slot.ID, mqtt.Success)
-		c.stats.packetsOut.Add(1)
+		o.out = o.w.Ack(o.roomFor(answerSize), packet.PUBREL, slot.ID, mqtt.Success)
+		o.sent.packets++
 		o.dirtyLocked(c, by)
 	} else {
 		d := &slot.Value
@@ -353,7 +351,7 @@ func (s *session) forgetLocked(slot *slot) {
 }
 
 // acked takes PUBACK, PUBREC and PUBCOMP and lets the queue move up.
-func (s *session) acked(c *conn, a *packet.Ack) error {
+func (s *session) acked(c *conn, by *batch, a *packet.Ack) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch a.Type {
@@ -382,7 +380,7 @@ func (s *session) acked(c *conn, a *packet.Ack) error {
 		c.sendAfter(pos, func(w *link.Writer, out []byte) []byte { return w.Ack(out, packet.PUBREL, a.ID, code) })
 	}
 	if s.backlog.Load() {
-		s.pumpLocked(c, c)
+		s.pumpLocked(c, by)
 	}
 	return nil
 }

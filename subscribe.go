@@ -24,7 +24,7 @@ func (c *conn) subscribe(sc *scratch, p *packet.Subscribe) error {
 		} else if due > 4*c.b.retained.Len()+c.b.set.MaxQueuedMessages {
 			code = mqtt.QuotaExceeded
 			c.b.count.quota.Add(1)
-		} else if sub, wants, refused := c.subscribeOne(p, req); refused.Failed() {
+		} else if sub, wants, refused := c.subscribeOne(sc, p, req); refused.Failed() {
 			code = refused
 		} else {
 			code = grant(sub.spec.QoS)
@@ -49,13 +49,13 @@ func (c *conn) subscribe(sc *scratch, p *packet.Subscribe) error {
 		r.after = pos
 		s.owe(r)
 	}
-	s.pump(c, c)
+	s.pump(c, &sc.batch)
 	return nil
 }
 
 // subscribeOne puts one filter into effect. retained says whether retained
 // messages are due.
-func (c *conn) subscribeOne(p *packet.Subscribe, req packet.Subscription) (sub *subscription, retained bool, refused mqtt.ReasonCode) {
+func (c *conn) subscribeOne(sc *scratch, p *packet.Subscribe, req packet.Subscription) (sub *subscription, retained bool, refused mqtt.ReasonCode) {
 	// [MQTT-4.7.1-1, 5.0] [MQTT-4.7.1-2, 5.0] [MQTT-4.7.3-1, 5.0] [MQTT-4.8.2-1, 5.0] [MQTT-4.8.2-2, 5.0]
 	if topic.CheckFilter(req.Filter) != nil || topic.Levels(req.Filter) > c.b.set.MaxTopicLevels {
 		return nil, false, mqtt.TopicFilterInvalid
@@ -85,7 +85,7 @@ func (c *conn) subscribeOne(p *packet.Subscribe, req packet.Subscription) (sub *
 		c.b.log.Info("subscription denied", "client", c.info.ClientID, "user", c.info.Username, "filter", sub.spec.Filter)
 		return nil, false, mqtt.NotAuthorized
 	}
-	if refusal := c.askSubscribe(&sub.spec); refusal != nil {
+	if refusal := c.askSubscribe(sc, &sub.spec); refusal != nil {
 		return nil, false, refusal.Code
 	}
 	sub.ids = subscriptionIDs(sub.spec.ID)
@@ -113,13 +113,12 @@ func (c *conn) subscribeOne(p *packet.Subscribe, req packet.Subscription) (sub *
 }
 
 // askSubscribe asks Hooks.Subscribe, which may lower the QoS.
-func (c *conn) askSubscribe(spec *Subscription) *Refusal {
+func (c *conn) askSubscribe(sc *scratch, spec *Subscription) *Refusal {
 	hook := c.b.set.Hooks.Subscribe
 	if hook == nil {
 		return nil
 	}
-	c.flushDirty()
-	c.flush()
+	c.mayWait(sc)
 	asked := *spec
 	err := c.b.contain("Subscribe", func() error { return hook(c.ctx, c.info, &asked) })
 	spec.QoS = min(spec.QoS, asked.QoS)

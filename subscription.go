@@ -120,7 +120,7 @@ func (g *group) put(s *session, sub *subscription) {
 // deliver hands the message at hand to one member: the next in turn that is
 // connected, or the next that can keep it. except was tried and is gone.
 // [X5-4.8.2-a] [MQTT-4.8.2-3, 5.0]
-func (g *group) deliver(sc *scratch, by *conn, except *session) bool {
+func (g *group) deliver(sc *scratch, by *batch, except *session) bool {
 	members := *g.members.Load()
 	if len(members) == 0 {
 		return false

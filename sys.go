@@ -43,12 +43,15 @@ func (b *Broker) total() totals {
 		n.messagesIn.Load(), n.messagesOut.Load(), n.connects.Load(),
 	}
 	for _, c := range b.snapshot() {
-		t.bytesIn += c.stats.bytesIn.Load()
-		t.bytesOut += c.stats.bytesOut.Load()
-		t.packetsIn += c.stats.packetsIn.Load()
-		t.packetsOut += c.stats.packetsOut.Load()
-		t.messagesIn += c.stats.messagesIn.Load()
-		t.messagesOut += c.stats.messagesOut.Load()
+		c.outbox.mu.Lock()
+		in, out := &c.outbox.received, &c.outbox.sent
+		t.bytesIn += in.bytes
+		t.bytesOut += out.bytes
+		t.packetsIn += in.packets
+		t.packetsOut += out.packets
+		t.messagesIn += in.messages
+		t.messagesOut += out.messages
+		c.outbox.mu.Unlock()
 	}
 	return t
 }

@@ -58,16 +58,14 @@ func (b *Broker) publishWill(w *will) {
 // It counts its age from now. says is the session whose will it is, 0 if it is
 // none. The position is where what is promised by it is stored.
 func (b *Broker) publishKept(m *message, says store.SessionID) (store.Position, *Refusal) {
-	sc := scratches.Get().(*scratch)
-	routes := b.routers.Get().(*routeCache)
+	sc := b.scratches.Get().(*scratch)
 	sc.now = time.Now()
 	m.arrived = sc.now.UnixNano()
 	sc.of(m)
 	sc.saysWill = says
-	_, refusal := b.accept(sc, routes, nil)
+	_, refusal := b.accept(sc, nil)
 	pos := b.keep.commit(sc, nil, 0)
-	b.routers.Put(routes)
-	scratches.Put(sc.reset())
+	b.scratches.Put(sc.reset())
 	return pos, refusal
 }
 
@@ -204,7 +202,7 @@ func (s *session) end() store.Position {
 // other members.
 func (b *Broker) redeliver(orphans []delivery, from *session) {
 	for _, d := range orphans {
-		sc := scratches.Get().(*scratch)
+		sc := b.scratches.Get().(*scratch)
 		sc.now = time.Now()
 		sc.of(d.m)
 		given := d.share != nil && d.share.deliver(sc, nil, from)
@@ -215,7 +213,7 @@ func (b *Broker) redeliver(orphans []delivery, from *session) {
 		if !given {
 			from.giveBack(d)
 		}
-		scratches.Put(sc.reset())
+		b.scratches.Put(sc.reset())
 	}
 }
 

@@ -98,7 +98,7 @@ func (c *conn) settle() {
 		n++
 	}
 	if n > 0 {
-		o.out = append(o.out, k.b[:size]...)
+		o.out = append(o.roomFor(size), k.b[:size]...)
 		k.b = append(k.b[:0], k.b[size:]...)
 		k.marks = append(k.marks[:0], k.marks[n:]...)
 		if len(k.marks) == 0 && cap(k.b) > keepSize {

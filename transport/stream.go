@@ -15,13 +15,16 @@ type streamListener struct {
 }
 
 func newStreamListener(ln net.Listener, kind Kind, opts Options) Listener {
-	return &streamListener{newRetryListener(ln, opts), kind}
+	return &streamListener{newRetryListener(newPolledListener(ln, opts), opts), kind}
 }
 
 func (l *streamListener) Accept() (Conn, error) {
 	c, err := l.retryListener.Accept()
 	if err != nil {
 		return nil, err
+	}
+	if s, ok := c.(*Socket); ok {
+		return s, nil
 	}
 	return &streamConn{c, l.kind}, nil
 }

@@ -85,6 +85,11 @@ type Options struct {
 	// under wss, and the WebSocket upgrade. 0: 10 s; negative: none.
 	HandshakeTimeout time.Duration
 
+	// Poller chooses who watches the next connection of a plain TCP or unix
+	// listener: Accept then returns a *Socket that is not attached yet. Nil, and
+	// everywhere but on Linux: each connection is for a goroutine to read.
+	Poller func() *Poller
+
 	// OnError hears of what the listener survived: failed accepts, refused
 	// upgrades (*RefusedError). Called from several goroutines; must not
 	// block. nil: nobody is told.

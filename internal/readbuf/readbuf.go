@@ -14,6 +14,7 @@ const (
 type Buffer struct {
 	b    []byte
 	r, w int // unread bytes are b[r:w]
+	need int // bytes of the packet that begins there, as far as Keep was told
 }
 
 // Space is where to read to next. It is not empty.
@@ -58,4 +59,37 @@ func (b *Buffer) Want(need int) {
 		copy(b.b, b.Unread())
 	}
 	b.r, b.w = 0, left
+}
+
+// Keep makes left, which may lie in the Buffer, all that is unread: the first of
+// a packet of need bytes, 0 if that is not known. For one beyond 64 KiB there is
+// room to read on behind it, more with each call; a smaller one is to be read on
+// elsewhere.
+func (b *Buffer) Keep(left []byte, need int) {
+	if len(left) == 0 {
+		b.Free()
+		return
+	}
+	size := len(left)
+	if need > most {
+		size = min(need, max(2*size, Min))
+	}
+	if cap(b.b) < size || cap(b.b) > 2*size+Min {
+		bigger := make([]byte, size)
+		copy(bigger, left)
+		b.b = bigger
+	} else {
+		b.b = b.b[:cap(b.b)]
+		copy(b.b, left)
+	}
+	b.r, b.w, b.need = 0, len(left), need
+}
+
+// Large returns all memory of a Buffer that Keep has made room in, unread bytes
+// first; nil if the packet is to be read on elsewhere.
+func (b *Buffer) Large() []byte {
+	if b.need <= most || b.w == 0 {
+		return nil
+	}
+	return b.b
 }

@@ -1,0 +1,154 @@
+package midge
+
+import (
+	"github.com/midgemq/midge/mqtt"
+	"github.com/midgemq/midge/packet"
+	"github.com/midgemq/midge/transport"
+)
+
+// A run is QoS 0 messages to one topic that came one behind the other. They
+// stand in the read buffer as most subscribers want them, and are handed to
+// each as one.
+type run struct {
+	plan    *plan
+	raw     []byte // the frames as they came
+	v5      bool   // they are those of 5.0
+	n       int
+	largest int // bytes of the largest frame
+
+	// The same for those who speak the other kind of MQTT; empty until wanted.
+	other        []byte
+	otherLargest int
+}
+
+// directAt is how many bytes are worth a system call of their own: such a run
+// is not copied.
+const directAt = 8 << 10
+
+// runOn makes p part of the run, or the first of a new one. False is a message
+// that has to go alone.
+func (c *conn) runOn(sc *scratch, p *packet.Publish) bool {
+	props := p.Properties
+	if sc.raw == nil || p.Retain || c.b.set.Hooks.Publish != nil ||
+		props.Present != 0 && (props.Has(packet.PropTopicAlias) || props.PayloadFormatIndicator == 1) {
+		return false
+	}
+	r := &sc.run
+	if r.n > 0 && r.plan.version == c.b.index.Version() && string(r.plan.topic) == string(p.Topic) {
+		r.raw = r.raw[:len(r.raw)+len(sc.raw)]
+		r.n++
+		r.largest = max(r.largest, len(sc.raw))
+		return true
+	}
+	c.endRun(sc)
+	if p.Topic[0] == '$' {
+		return false
+	}
+	r.plan = sc.routes.plan(c.b, p.Topic)
+	if !r.plan.plain || r.plan.denies(c) {
+		return false
+	}
+	r.raw, r.n, r.largest, r.v5 = sc.raw, 1, len(sc.raw), c.info.Version == mqtt.V5
+	return true
+}
+
+// endRun hands the run over, if there is one. It comes before anything else the
+// connection does: messages keep their order.
+func (c *conn) endRun(sc *scratch) {
+	r := &sc.run
+	if r.n == 0 {
+		return
+	}
+	for i := range r.plan.targets {
+		d := r.plan.targets[i].s.conn.Load()
+		if d == nil || d.deliverRun(sc, c) {
+			continue
+		}
+		for rest := r.raw; len(rest) > 0; {
+			rest = c.takeOf(sc, rest)
+			d.deliverNow(sc, &sc.batch, &delivery{})
+		}
+	}
+	r.plan, r.raw, r.n, r.other = nil, nil, 0, r.other[:0]
+}
+
+// takeOf makes the first message of raw the one at hand, and returns the others.
+func (c *conn) takeOf(sc *scratch, raw []byte) (rest []byte) {
+	h, _ := packet.ReadHeader(raw)
+	n := h.Size + h.Len
+	sc.one.Properties = &sc.oneProps
+	sc.one.Decode(c.info.Version, h.Flags, raw[h.Size:n]) // as it was decoded before
+	c.take(sc, &sc.one)
+	return raw[n:]
+}
+
+// forVersion is the run for a subscriber who speaks v.
+func (r *run) forVersion(sc *scratch, by *conn, v mqtt.Version) (frames []byte, largest int) {
+	if (v == mqtt.V5) == r.v5 {
+		return r.raw, r.largest
+	}
+	if len(r.other) == 0 {
+		r.otherLargest = 0
+		for rest := r.raw; len(rest) > 0; {
+			rest = by.takeOf(sc, rest)
+			frame, _ := sc.frame(v, mqtt.AtMostOnce)
+			r.other = append(r.other, frame...)
+			r.otherLargest = max(r.otherLargest, len(frame))
+		}
+	}
+	return r.other, r.otherLargest
+}
+
+// deliverRun takes the run of by for c. False is a client that has to be given
+// each message by itself: there may be no room for all, or it has topic aliases.
+func (c *conn) deliverRun(sc *scratch, by *conn) bool {
+	o := &c.outbox
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.stage != flowing {
+		return true
+	}
+	r := &sc.run
+	frames, largest := r.forVersion(sc, by, o.w.Version())
+	if o.w.Aliasing() || !o.w.Fits(largest) || !o.roomLocked(r.n, len(frames)) {
+		return false
+	}
+	o.sent.messages += uint64(r.n)
+	o.sent.packets += uint64(r.n)
+	if len(frames) >= directAt && c.sock != nil && len(o.out) == 0 && !o.writing {
+		frames = o.writeAsideLocked(frames)
+		if len(o.out) > 0 {
+			o.markLocked(&sc.batch)
+		}
+		if len(frames) == 0 {
+			return true
+		}
+	}
+	o.out = append(o.roomFor(len(frames)), frames...)
+	o.messages += r.n
+	o.markLocked(&sc.batch)
+	return true
+}
+
+// writeAsideLocked writes b, which stays the caller's, if the socket takes it,
+// and returns what it did not take.
+func (o *outbox) writeAsideLocked(b []byte) []byte {
+	o.writing, o.leaving = true, len(b)
+	o.mu.Unlock()
+	n, err := o.c.sock.TryWrite(b)
+	if err != nil && err != transport.ErrAgain {
+		o.writeFailed(err)
+	}
+	o.mu.Lock()
+	o.writing, o.leaving = false, 0
+	o.sent.bytes += uint64(n)
+	o.movedLocked()
+	if !o.writableLocked() {
+		return nil
+	}
+	if rest := len(b) - n; rest > 0 && len(o.out) > 0 { // what came meanwhile goes behind
+		o.out = append(append(make([]byte, 0, rest+len(o.out)), b[n:]...), o.out...)
+		return nil
+	}
+	return b[n:]
+}

@@ -1,0 +1,389 @@
+package transport
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+	"unsafe"
+)
+
+// ErrAgain is what a Socket's TryRead and TryWrite return when there is nothing
+// to read, or no room to write.
+var ErrAgain = errors.New("transport: nothing to do now")
+
+// A Socket is a TCP or unix connection watched by a Poller. Between Leave and
+// Park it is a net.Conn like others, whose methods block; otherwise it belongs
+// to the goroutine that calls the Poller's Wait, and only TryRead and TryWrite
+// may be called there. TryWrite, the deadlines and Close may be called from
+// anywhere.
+type Socket struct {
+	// Owner is whatever its user likes to find again. Written before Attach.
+	Owner any
+
+	// Immutable.
+	p    *Poller
+	fd   int32
+	kind socketKind
+	peer netip.AddrPort // unspecified for unix
+
+	users    atomic.Int32 // who is in a system call, and the mark of a closed one
+	readable atomic.Bool  // reported by epoll and not read to the end since
+	writable atomic.Bool  // reported since the last write that found no room
+	expired  atomic.Bool  // the read deadline has passed
+
+	mu     sync.Mutex
+	away   bool       // guarded by mu: taken by Leave
+	cond   *sync.Cond // guarded by mu: of those who wait; nil until somebody does
+	giveUp time.Time  // guarded by mu: the write deadline
+
+	// Guarded by the Poller's mu.
+	deadline   int64 // of reads, 0: none
+	due        int64 // when the wheel looks at it
+	prev, next *Socket
+	linked     bool // in the wheel
+}
+
+type socketKind uint8
+
+const (
+	tcpSocket socketKind = iota
+	unixSocket
+)
+
+// Attach begins to watch the socket: from now on Wait returns it.
+func (s *Socket) Attach(owner any) error {
+	s.Owner = owner
+	return s.p.add(s)
+}
+
+// Leave takes the socket from its Poller, for a goroutine that may block.
+func (s *Socket) Leave() {
+	s.mu.Lock()
+	s.away = true
+	s.mu.Unlock()
+}
+
+// Away reports whether Leave has taken the socket and Park not given it back.
+func (s *Socket) Away() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.away
+}
+
+// Park gives the socket back. False is one that has something to read or to
+// tell: it stays with the caller.
+func (s *Socket) Park() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.readable.Load() || s.expired.Load() || s.users.Load() >= closedMark {
+		return false
+	}
+	s.away = false
+	return true
+}
+
+// report takes what epoll says, and tells whether Wait is to return the socket.
+func (s *Socket) report(events uint32) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if events&^syscall.EPOLLOUT != 0 {
+		s.readable.Store(true)
+	}
+	if events&(syscall.EPOLLOUT|syscall.EPOLLHUP|syscall.EPOLLERR) != 0 {
+		s.writable.Store(true)
+	}
+	s.signalLocked()
+	return !s.away && events&^syscall.EPOLLOUT != 0
+}
+
+// expire is report for a deadline.
+func (s *Socket) expire() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.expired.Store(true)
+	s.signalLocked()
+	return !s.away
+}
+
+func (s *Socket) signalLocked() {
+	if s.cond != nil {
+		s.cond.Broadcast()
+	}
+}
+
+// closedMark is added to users by Close.
+const closedMark = 1 << 30
+
+// enter holds the descriptor open for one system call.
+func (s *Socket) enter() bool {
+	if s.users.Add(1) >= closedMark {
+		s.leave()
+		return false
+	}
+	return true
+}
+
+func (s *Socket) leave() {
+	if s.users.Add(-1) == closedMark {
+		s.p.drop(s)
+		syscall.Close(int(s.fd)) // which ends epoll's interest too
+	}
+}
+
+// TryRead reads what there is, into b, which is not empty. One that fills b may
+// have more.
+func (s *Socket) TryRead(b []byte) (int, error) {
+	if s.expired.Load() {
+		return 0, os.ErrDeadlineExceeded
+	}
+	if !s.enter() {
+		return 0, net.ErrClosed
+	}
+	defer s.leave()
+	s.readable.Store(false) // before: what comes while we read counts
+	for {
+		n, _, errno := syscall.RawSyscall(syscall.SYS_READ, uintptr(s.fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)))
+		switch {
+		case errno == syscall.EINTR:
+			continue
+		case errno == syscall.EAGAIN:
+			return 0, ErrAgain
+		case errno != 0:
+			s.readable.Store(true)
+			return 0, s.failed("read", errno)
+		case n == 0:
+			s.readable.Store(true)
+			return 0, io.EOF
+		case int(n) == len(b):
+			s.readable.Store(true)
+		}
+		return int(n), nil
+	}
+}
+
+// TryWrite writes as much of b as there is room for; with less than all of it,
+// the error is ErrAgain or the reason.
+func (s *Socket) TryWrite(b []byte) (n int, err error) {
+	if !s.enter() {
+		return 0, net.ErrClosed
+	}
+	defer s.leave()
+	s.writable.Store(false)
+	for n < len(b) {
+		k, _, errno := syscall.RawSyscall(syscall.SYS_WRITE, uintptr(s.fd), uintptr(unsafe.Pointer(&b[n])), uintptr(len(b)-n))
+		switch {
+		case errno == syscall.EINTR:
+		case errno == syscall.EAGAIN:
+			return n, ErrAgain
+		case errno != 0:
+			return n, s.failed("write", errno)
+		default:
+			n += int(k)
+		}
+	}
+	s.writable.Store(true)
+	return n, nil
+}
+
+func (s *Socket) failed(op string, errno syscall.Errno) error {
+	return &net.OpError{Op: op, Net: s.network(), Addr: s.RemoteAddr(), Err: os.NewSyscallError(op, errno)}
+}
+
+// Read is TryRead that waits, for a socket taken with Leave.
+func (s *Socket) Read(b []byte) (int, error) {
+	for {
+		n, err := s.TryRead(b)
+		if err != ErrAgain {
+			return n, err
+		}
+		s.wait(func() bool { return s.readable.Load() || s.expired.Load() })
+	}
+}
+
+// Write writes all of b, waiting for room.
+func (s *Socket) Write(b []byte) (n int, err error) {
+	for {
+		k, err := s.TryWrite(b[n:])
+		n += k
+		if err != ErrAgain {
+			return n, err
+		}
+		late := false
+		s.wait(func() bool {
+			late = !s.giveUp.IsZero() && !time.Now().Before(s.giveUp)
+			return late || s.writable.Load()
+		})
+		if late && !s.writable.Load() {
+			return n, &net.OpError{Op: "write", Net: s.network(), Addr: s.RemoteAddr(), Err: os.ErrDeadlineExceeded}
+		}
+	}
+}
+
+// wait returns when done does, the socket is closed, or the write deadline has
+// passed.
+func (s *Socket) wait(done func() bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.cond == nil {
+		s.cond = sync.NewCond(&s.mu)
+	}
+	for !done() && s.users.Load() < closedMark {
+		var alarm *time.Timer
+		if !s.giveUp.IsZero() {
+			alarm = time.AfterFunc(time.Until(s.giveUp), func() {
+				s.mu.Lock()
+				s.cond.Broadcast()
+				s.mu.Unlock()
+			})
+		}
+		s.cond.Wait()
+		if alarm != nil {
+			alarm.Stop()
+		}
+	}
+}
+
+// SetReadDeadline is kept to within a quarter of a second.
+func (s *Socket) SetReadDeadline(t time.Time) error {
+	p := s.p
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s.deadline = 0
+	if t.IsZero() {
+		s.expired.Store(false)
+		return nil
+	}
+	now := p.now()
+	s.deadline = max(1, int64(t.Sub(p.epoch)))
+	if s.deadline > now {
+		s.expired.Store(false)
+		p.wheel.set(s, s.deadline, now)
+		if s.due < p.until {
+			p.wakeLocked()
+		}
+		return nil
+	}
+	if s.expire() {
+		p.posted = append(p.posted, s)
+		p.wakeLocked()
+	}
+	return nil
+}
+
+// SetWriteDeadline is for Write.
+func (s *Socket) SetWriteDeadline(t time.Time) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.giveUp = t
+	s.signalLocked()
+	return nil
+}
+
+// SetDeadline sets both.
+func (s *Socket) SetDeadline(t time.Time) error {
+	s.SetWriteDeadline(t)
+	return s.SetReadDeadline(t)
+}
+
+// Close ends the connection; who is blocked gets net.ErrClosed, and so does the
+// Poller's goroutine, at its next TryRead.
+func (s *Socket) Close() error {
+	for {
+		u := s.users.Load()
+		if u >= closedMark {
+			return net.ErrClosed
+		}
+		if s.users.CompareAndSwap(u, u+closedMark+1) {
+			break
+		}
+	}
+	s.mu.Lock()
+	s.signalLocked()
+	tell := !s.away
+	s.mu.Unlock()
+	s.leave()
+	if tell {
+		s.p.post(s)
+	}
+	return nil
+}
+
+// CloseWrite sends what has been written and then the end.
+func (s *Socket) CloseWrite() error {
+	if !s.enter() {
+		return net.ErrClosed
+	}
+	defer s.leave()
+	return os.NewSyscallError("shutdown", syscall.Shutdown(int(s.fd), syscall.SHUT_WR))
+}
+
+func (s *Socket) network() string {
+	if s.kind == unixSocket {
+		return "unix"
+	}
+	return "tcp"
+}
+
+// RemoteAddr is made anew by each call.
+func (s *Socket) RemoteAddr() net.Addr {
+	if s.kind == unixSocket {
+		return &net.UnixAddr{Net: "unix"}
+	}
+	return net.TCPAddrFromAddrPort(s.peer)
+}
+
+// LocalAddr asks the system.
+func (s *Socket) LocalAddr() net.Addr {
+	if !s.enter() {
+		return nil
+	}
+	defer s.leave()
+	sa, err := syscall.Getsockname(int(s.fd))
+	if err != nil {
+		return nil
+	}
+	if un, ok := sa.(*syscall.SockaddrUnix); ok {
+		return &net.UnixAddr{Name: un.Name, Net: "unix"}
+	}
+	return net.TCPAddrFromAddrPort(addrPort(sa))
+}
+
+func addrPort(sa syscall.Sockaddr) netip.AddrPort {
+	switch sa := sa.(type) {
+	case *syscall.SockaddrInet4:
+		return netip.AddrPortFrom(netip.AddrFrom4(sa.Addr), uint16(sa.Port))
+	case *syscall.SockaddrInet6:
+		a := netip.AddrFrom16(sa.Addr)
+		if a.Is4In6() {
+			a = a.Unmap()
+		} else if sa.ZoneId != 0 {
+			if nic, err := net.InterfaceByIndex(int(sa.ZoneId)); err == nil {
+				a = a.WithZone(nic.Name)
+			}
+		}
+		return netip.AddrPortFrom(a, uint16(sa.Port))
+	}
+	return netip.AddrPort{}
+}
+
+// Handshake has nothing to do.
+func (s *Socket) Handshake(context.Context) error { return nil }
+
+// TLS is nil.
+func (s *Socket) TLS() *tls.ConnectionState { return nil }
+
+// Kind is TCP or Unix.
+func (s *Socket) Kind() Kind {
+	if s.kind == unixSocket {
+		return Unix
+	}
+	return TCP
+}

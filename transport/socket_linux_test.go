@@ -1,0 +1,219 @@
+package transport
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"testing"
+	"time"
+)
+
+// polled is a listener whose connections p watches, and a socket of it with the
+// peer at its other end.
+func polled(t *testing.T, url string) (p *Poller, s *Socket, peer net.Conn) {
+	t.Helper()
+	p, err := NewPoller()
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := listen(t, url, Options{Poller: func() *Poller { return p }})
+	t.Cleanup(func() {
+		p.Close()
+		if _, ok := p.Wait(true); ok {
+			t.Error("Wait goes on after Close")
+		}
+	})
+	client, server := connect(t, l, DialOptions{})
+	s, ok := server.(*Socket)
+	if !ok {
+		t.Fatalf("Accept returned a %T", server)
+	}
+	return p, s, client
+}
+
+// await calls Wait until it returns a socket.
+func await(t *testing.T, p *Poller) *Socket {
+	t.Helper()
+	for range 100 {
+		ready, ok := p.Wait(true)
+		if !ok {
+			t.Fatal("the Poller is closed")
+		}
+		if len(ready) > 0 {
+			return ready[0]
+		}
+	}
+	t.Fatal("nothing is ready")
+	return nil
+}
+
+func TestSocketIsReportedOncePerArrival(t *testing.T) {
+	for _, url := range []string{"tcp://127.0.0.1:0", "tcp://[::1]:0", "unix://" + t.TempDir() + "/s"} {
+		p, s, peer := polled(t, url)
+		if err := s.Attach("owner"); err != nil {
+			t.Fatal(err)
+		}
+		buf := make([]byte, 16)
+		if n, err := s.TryRead(buf); n != 0 || err != ErrAgain {
+			t.Errorf("%s: TryRead = %d, %v before anything came", url, n, err)
+		}
+		for _, text := range []string{"one", "two"} {
+			io.WriteString(peer, text)
+			if got := await(t, p); got != s || got.Owner != "owner" {
+				t.Fatalf("%s: Wait returned %v", url, got)
+			}
+			n, err := s.TryRead(buf)
+			if err != nil || string(buf[:n]) != text {
+				t.Errorf("%s: read %q, %v", url, buf[:n], err)
+			}
+			if ready, _ := p.Wait(false); len(ready) != 0 {
+				t.Errorf("%s: what has been read is reported again", url)
+			}
+		}
+		if s.Kind() == TCP && (s.RemoteAddr().String() != peer.LocalAddr().String() || s.LocalAddr().String() != peer.RemoteAddr().String()) {
+			t.Errorf("%s: from %v to %v, want %v to %v", url, s.RemoteAddr(), s.LocalAddr(), peer.LocalAddr(), peer.RemoteAddr())
+		}
+		peer.Close()
+		await(t, p)
+		if _, err := s.TryRead(buf); err != io.EOF {
+			t.Errorf("%s: TryRead = %v at the end", url, err)
+		}
+		s.Close()
+		if _, err := s.TryRead(buf); !errors.Is(err, net.ErrClosed) {
+			t.Errorf("%s: TryRead = %v after Close", url, err)
+		}
+	}
+}
+
+// A socket that has been taken is not reported, and Park gives it back only
+// when there is nothing left to read.
+func TestLeaveAndPark(t *testing.T) {
+	p, s, peer := polled(t, "tcp://127.0.0.1:0")
+	s.Attach(nil)
+	s.Leave()
+	io.WriteString(peer, "x")
+	buf := make([]byte, 8)
+	go p.Wait(true) // whoever waits sees the arrival, and wakes Read
+	if n, err := s.Read(buf); n != 1 || err != nil {
+		t.Fatalf("Read = %d, %v", n, err)
+	}
+	s.SetReadDeadline(time.Unix(1, 0))
+	if s.Park() {
+		t.Error("Park gives back a socket whose deadline has passed")
+	}
+	if _, err := s.Read(buf); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("Read = %v after its deadline", err)
+	}
+	s.SetReadDeadline(time.Time{})
+	if !s.Park() || s.Away() {
+		t.Error("Park keeps a socket with nothing to read")
+	}
+	s.Close()
+}
+
+// A deadline in the past is told at once, one to come in its time.
+func TestSocketDeadlines(t *testing.T) {
+	p, s, peer := polled(t, "tcp://127.0.0.1:0")
+	s.Attach(nil)
+	buf := make([]byte, 8)
+	for _, d := range []time.Duration{-time.Second, 300 * time.Millisecond} {
+		set := time.Now()
+		s.SetReadDeadline(set.Add(d))
+		if got := await(t, p); got != s {
+			t.Fatal("another socket")
+		}
+		if early := d - time.Since(set); early > 0 {
+			t.Errorf("a deadline in %v is told %v too early", d, early)
+		}
+		if _, err := s.TryRead(buf); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("TryRead = %v", err)
+		}
+		s.SetReadDeadline(time.Time{})
+	}
+	io.WriteString(peer, "x")
+	await(t, p)
+	if n, err := s.TryRead(buf); n != 1 || err != nil {
+		t.Errorf("TryRead = %d, %v when the deadline is off", n, err)
+	}
+	s.Close()
+	peer.Close()
+}
+
+// Write waits for room as long as its deadline lets it, and Close ends it.
+func TestSocketWriteWaits(t *testing.T) {
+	p, s, peer := polled(t, "tcp://127.0.0.1:0")
+	s.Attach(nil)
+	s.Leave()
+	waiting := make(chan struct{})
+	go func() {
+		defer close(waiting)
+		for {
+			if _, ok := p.Wait(true); !ok || s.users.Load() >= closedMark {
+				return
+			}
+		}
+	}()
+	big := bytes.Repeat([]byte("midge"), 4<<20)
+	n, err := s.TryWrite(big)
+	if err != ErrAgain || n == 0 || n == len(big) {
+		t.Fatalf("TryWrite = %d, %v", n, err)
+	}
+	s.SetWriteDeadline(time.Now().Add(50 * time.Millisecond))
+	if _, err := s.Write(big); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("Write = %v", err)
+	}
+	s.SetWriteDeadline(time.Time{})
+	got := make(chan int64)
+	go func() {
+		n, _ := io.Copy(io.Discard, peer)
+		got <- n
+	}()
+	m, err := s.Write(big[:1<<20])
+	if m != 1<<20 || err != nil {
+		t.Errorf("Write = %d, %v", m, err)
+	}
+	s.CloseWrite()
+	if total := <-got; total < int64(n+m) {
+		t.Errorf("%d bytes arrived of at least %d", total, n+m)
+	}
+	s.Close()
+	p.mu.Lock()
+	p.wakeLocked()
+	p.mu.Unlock()
+	peer.Close()
+	<-waiting
+}
+
+// The wheel tells every deadline, not before its time and at most a notch late.
+func TestWheel(t *testing.T) {
+	var w wheel
+	at := int64(1e9)
+	socks := make([]*Socket, 500)
+	for i := range socks {
+		socks[i] = &Socket{deadline: at + int64(i*i)*int64(time.Millisecond)}
+		w.set(socks[i], socks[i].deadline, at)
+	}
+	for i := 0; i < len(socks); i += 7 {
+		w.remove(socks[i])
+		socks[i] = nil
+	}
+	fired := 0
+	for now := at; w.n > 0; {
+		wait := int64(w.next(now)) * int64(time.Millisecond)
+		if wait <= 0 {
+			t.Fatal("a wheel that turns does not say until when")
+		}
+		now += wait
+		w.turn(now, func(s *Socket) {
+			fired++
+			if s.deadline > now || now-s.deadline > 3*wheelNotch {
+				t.Errorf("a deadline at %d is told at %d", s.deadline, now)
+			}
+		})
+	}
+	if want := len(socks) - (len(socks)+6)/7; fired != want {
+		t.Errorf("%d deadlines were told, want %d", fired, want)
+	}
+}
