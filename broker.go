@@ -14,6 +14,7 @@ import (
 
 	"github.com/midgemq/midge/internal/index"
 	"github.com/midgemq/midge/mqtt"
+	"github.com/midgemq/midge/store"
 	"github.com/midgemq/midge/transport"
 )
 
@@ -47,6 +48,7 @@ type Broker struct {
 	sessions  map[string]*session           // guarded by mu
 	kept      int                           // guarded by mu: sessions that are to outlive their connections
 	owners    map[*session]*conn            // guarded by mu: who is in charge, or still leaving
+	endings   map[string]store.Position     // guarded by mu: of sessions that are no more, and the disk may not know
 	conns     map[*conn]struct{}            // guarded by mu
 	locals    map[*localClient]struct{}     // guarded by mu
 	listeners map[transport.Listener]string // guarded by mu, with their URLs
@@ -82,6 +84,7 @@ func New(cfg Config) (*Broker, error) {
 		retained:  index.NewRetained[*message](),
 		sessions:  map[string]*session{},
 		owners:    map[*session]*conn{},
+		endings:   map[string]store.Position{},
 		conns:     map[*conn]struct{}{},
 		locals:    map[*localClient]struct{}{},
 		listeners: map[transport.Listener]string{},

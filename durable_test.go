@@ -236,6 +236,58 @@ func TestDiscardedStaysDiscarded(t *testing.T) {
 	}
 }
 
+// The same where the disk takes nothing: nobody is told that a session is gone
+// that a crash would bring back.
+func TestDiscardedWhileStuck(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLagging(time.Millisecond)
+		w := newWorld(t, midge.Config{Store: l})
+		p := w.connect("s", lasting)
+		p.nc.Close()
+		synctest.Wait()
+		hello := packet.Connect{Version: mqtt.V5, CleanStart: true, ClientID: []byte("s")}
+		knock := func() (k packet.Connack) {
+			p := w.dial()
+			p.write(hello.Append(nil))
+			k.Decode(p.v, p.want(packet.CONNACK))
+			return k
+		}
+		l.setStuck(true)
+		for range 2 {
+			if k := knock(); k.Code != mqtt.ServerUnavailable {
+				t.Errorf("CONNACK %v", k.Code)
+			}
+		}
+		l.setStuck(false)
+		if k := knock(); k.Code != mqtt.Success || k.SessionPresent {
+			t.Errorf("CONNACK %+v", k)
+		}
+	})
+}
+
+// [MQTT-3.3.2-5, 5.0] What a member of a shared subscription leaves behind is
+// given to another one only while it is worth anything.
+func TestSharedLeftoversExpire(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, midge.Config{})
+		one := func(c *packet.Connect) { c.Properties.ReceiveMaximum = 1 }
+		a, p := w.connect("a", one), w.connect("p")
+		a.subscribe("$share/g/t", mqtt.AtLeastOnce)
+		for _, text := range []string{"in flight", "waits"} {
+			m := packet.Publish{Topic: []byte("t"), QoS: 1, ID: 1, Payload: []byte(text), Properties: &packet.Properties{MessageExpiryInterval: 5}}
+			p.write(m.Append(nil, p.v))
+			p.want(packet.PUBACK)
+		}
+		b := w.connect("b")
+		b.subscribe("$share/g/t", mqtt.AtMostOnce)
+		<-time.After(10 * time.Second)
+		a.nc.Close()
+		if h, body, err := b.next(); err == nil {
+			t.Errorf("after they have expired, b gets %v % x", h.Type, body)
+		}
+	})
+}
+
 // What an older client was refused by being cut off is new when it comes again.
 func TestRefusedIsNotTaken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/midgemq/midge/mqtt"
+	"github.com/midgemq/midge/store"
 )
 
 // claim makes c the owner of the session of its client identifier. A
@@ -54,10 +55,36 @@ func (b *Broker) claim(ctx context.Context, sc *scratch, c *conn, clean bool) (s
 		b.mu.Unlock()
 		if old != nil && !present {
 			c.mayWait(sc)
-			c.promised = old.end() // [MQTT-3.1.2-4, 5.0]
+			b.ending(old, old.end()) // [MQTT-3.1.2-4, 5.0]
 		}
+		c.promised = b.endingOf(s)
 		return s, present, nil
 	}
+}
+
+// ending notes that s is no more, which the store knows for good at pos: until
+// then a crash would bring it back, and its client is not told that it is gone.
+func (b *Broker) ending(s *session, pos store.Position) {
+	if b.keep.durable(pos) {
+		return
+	}
+	b.mu.Lock()
+	b.endings[s.id] = pos
+	b.mu.Unlock()
+	b.keep.st.After(pos, func() {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		if b.endings[s.id] == pos {
+			delete(b.endings, s.id)
+		}
+	})
+}
+
+// endingOf is what ending has noted of the sessions before s, 0 if nothing.
+func (b *Broker) endingOf(s *session) store.Position {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.endings[s.id]
 }
 
 // roomLocked says whether c may have a session in place of old. One that is to

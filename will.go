@@ -92,7 +92,7 @@ func (c *conn) detach(code mqtt.ReasonCode, text string) {
 		s.mu.Lock()
 		s.will, w = w, nil // said by end, before the store forgets it
 		s.mu.Unlock()
-		b.keep.await(b.ctx, s.end()) // the next connection is told that there is none
+		b.ending(s, s.end())
 	}
 	if w != nil && w.delay == 0 {
 		b.publishWill(w)
@@ -205,12 +205,16 @@ func (b *Broker) redeliver(orphans []delivery, from *session) {
 		sc := b.scratches.Get().(*scratch)
 		sc.now = time.Now()
 		sc.of(d.m)
-		given := d.share != nil && d.share.deliver(sc, nil, from)
+		_, alive := d.m.remaining(sc.now.UnixNano()) // [MQTT-3.3.2-5, 5.0]
+		given := alive && d.share != nil && d.share.deliver(sc, nil, from)
 		if given { // in one breath: no crash leaves it with both, or with neither
 			sc.leaves, sc.leavesSeq = from.number, d.seq
 		}
 		b.keep.commit(sc, nil, 0)
-		if !given {
+		switch {
+		case !alive:
+			from.keepDone(d.seq)
+		case !given:
 			from.giveBack(d)
 		}
 		b.scratches.Put(sc.reset())
