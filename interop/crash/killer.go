@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"sort"
 	"time"
 )
 
@@ -19,6 +20,7 @@ func (w *world) rage(ctx context.Context) error {
 			if err := w.server.ready(ctx); err != nil {
 				return w.died(err)
 			}
+			w.started()
 			w.pause(ctx, between{10 * time.Millisecond, 600 * time.Millisecond}.pick(w.rng))
 		}
 		if ctx.Err() != nil {
@@ -42,6 +44,25 @@ func (w *world) rage(ctx context.Context) error {
 		w.say("%s: %d of %d kills, %s", w.Broker, w.killed, w.Kills, w.ledger.progress())
 	}
 	return nil
+}
+
+func (w *world) started() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.starts = append(w.starts, time.Now())
+}
+
+// up is how long ago a client that left at that time was away for certain, and
+// the broker there to know it: since the first start behind that, for the
+// broker may have been killed before it noticed. 0: there was none.
+func (w *world) up(gone time.Time) time.Duration {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	i := sort.Search(len(w.starts), func(i int) bool { return w.starts[i].After(gone) })
+	if i == len(w.starts) {
+		return 0
+	}
+	return time.Since(w.starts[i])
 }
 
 // drain lets everybody finish: publishers get their acknowledgements,

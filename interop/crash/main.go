@@ -59,7 +59,7 @@ func command(ctx context.Context, args []string, out, errs io.Writer) (clean boo
 	fs.IntVar(&p.Kills, "kills", 500, "how `often` to kill each")
 	fs.IntVar(&p.Stops, "stops", 0, "end the broker with SIGTERM every `n`th time (default: never)")
 	fs.Uint64Var(&p.Seed, "seed", 1, "`seed` of all that is left to chance")
-	fs.IntVar(&p.Rate, "rate", 800, "messages published a `second`, about")
+	fs.IntVar(&p.Rate, "rate", 1500, "messages published a `second`, about")
 	fs.DurationVar(&p.For, "for", 20*time.Minute, "no kill is begun after this `time`")
 	fs.DurationVar(&p.Wait, "wait", 10*time.Second, "`time` without a message, in the end, after which what is missing counts as lost")
 	fs.StringVar(&p.midge, "midge", "", "midge's `executable` (default: built from this tree)")

@@ -86,7 +86,7 @@ func (s *subscriber) run(ctx context.Context) {
 			s.w.failed(ctx, s.id, err)
 			continue
 		}
-		s.arrive(clean, present, time.Since(gone))
+		s.arrive(clean, present, s.w.up(gone))
 		clean = clean && s.version != mqtt.V5 // which has no clean session that is kept: it comes once more without
 		if clean {
 			s.past, clean = past{}, false
@@ -106,10 +106,11 @@ func (s *subscriber) run(ctx context.Context) {
 var narrow = []uint16{0, 0, 1, 3, 20}
 
 // expired is how long a client of short expiry stays away for its session to
-// be over for certain, restarts and all.
-const expired = 4 * time.Second
+// be over for certain.
+const expired = 3 * time.Second
 
-// arrive judges what CONNACK said of the session.
+// arrive judges what CONNACK said of the session. away is since when the broker
+// has known the client to be.
 func (s *subscriber) arrive(clean, present bool, away time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -26,6 +26,9 @@ type world struct {
 	stopping   chan struct{}
 	drained    chan struct{}
 	clients    sync.WaitGroup
+
+	mu     sync.Mutex
+	starts []time.Time // guarded by mu: when the broker listened again
 }
 
 // A plan says how long and how hard.
