@@ -103,10 +103,16 @@ func command(ctx context.Context, args []string, out, errs io.Writer) (clean boo
 	return clean, nil
 }
 
-// build makes midge of this tree, by way of the interop module.
+// build makes midge of the tree this module replaces it by, with what that one
+// requires.
 func build(ctx context.Context, file string) error {
-	text, err := exec.CommandContext(ctx, "go", "build", "-o", file, "github.com/midgemq/midge/cmd/midge").CombinedOutput()
+	root, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", "github.com/midgemq/midge").Output()
 	if err != nil {
+		return fmt.Errorf("go list: %w (run this in the interop module)", err)
+	}
+	cmd := exec.CommandContext(ctx, "go", "build", "-o", file, "./cmd/midge")
+	cmd.Dir = strings.TrimSpace(string(root))
+	if text, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("go build: %w\n%s", err, text)
 	}
 	return nil
