@@ -3,6 +3,7 @@
 package faultdisk
 
 import (
+	"bytes"
 	"errors"
 	"math/rand/v2"
 	"os"
@@ -36,7 +37,6 @@ type Disk struct {
 	syncs  int              // guarded by mu
 	turns  []turn           // guarded by mu: what became of names since they were synced
 	flaky  int              // guarded by mu: one Sync in so many fails; 0: none
-	failed bool             // guarded by mu: the last one did
 	denied Op               // guarded by mu: what deny is for; 0: everything
 	met    Op               // guarded by mu: what the end met
 	lie    func(Call) bool  // guarded by mu
@@ -46,7 +46,7 @@ type Disk struct {
 type blob struct {
 	seen, certain []byte
 	loose         []write // since the last sync
-	grown         bool    // written and synced since the power came
+	grown         bool    // written and synced by this process
 	stale         []byte  // what never counted, where it was: its blocks may come back
 }
 
@@ -121,11 +121,21 @@ func (d *Disk) Met() Op {
 	return d.met
 }
 
-// Failed reports whether the last Sync of a file failed by SetFlaky.
-func (d *Disk) Failed() bool {
+// Forgot reports whether a file has bytes that are seen and that no Sync will
+// keep, because one failed and they were not written again.
+func (d *Disk) Forgot() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.failed
+	for _, b := range d.names {
+		kept := slices.Clone(b.certain)
+		for _, w := range b.loose {
+			kept = apply(kept, w)
+		}
+		if len(kept) < len(b.seen) || !bytes.Equal(kept[:len(b.seen)], b.seen) {
+			return true
+		}
+	}
+	return false
 }
 
 // SetSync has every sync take lag and then fail with err, unless that is nil.

@@ -67,14 +67,13 @@ func (f *faultFile) Sync() error {
 		return f.d.nosync
 	case does && f.d.fails(): // what was to be written is forgotten, and seen until the next boot
 		f.b.certain, f.b.loose = f.d.remains(f.b), nil
-		f.d.failed = true
 		return syscall.EIO
 	case does:
 		for _, w := range f.b.loose {
 			f.b.certain = apply(f.b.certain, w)
 		}
 		f.b.grown = f.b.grown || len(f.b.loose) > 0
-		f.b.loose, f.d.failed = nil, false
+		f.b.loose = nil
 		f.d.syncs++
 	}
 	return err

@@ -153,7 +153,7 @@ func (l *life) live(sum *tally) (err error) {
 	if !l.disk.Down() {
 		phase = atRest
 	}
-	if l.rng.IntN(4) == 0 && !l.disk.Failed() { // nobody can know what a process that is killed then left
+	if l.rng.IntN(4) == 0 && !l.disk.Forgot() { // nobody can know what a process that is killed then left
 		sum.kills++
 		l.disk = l.disk.Kill()
 		return l.verify(false)

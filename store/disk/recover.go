@@ -224,8 +224,9 @@ func (st *Store) beginAppending() {
 		st.cleanTo = last.number + 1
 		st.found.Aside = "damaged-" + time.Now().UTC().Format("20060102-150405")
 	}
-	// What a killed process had written is to count from now on.
-	if err := last.f.Sync(); err != nil {
+	// What a killed process had written is to count from now on, and what it had
+	// removed is not to come back after what is removed next.
+	if err := errors.Join(last.f.Sync(), st.dir.Sync()); err != nil {
 		st.log.Warn("store: cannot sync what was found", "file", last.name, "error", err)
 	}
 	st.extend(last)
