@@ -5,6 +5,8 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"os"
+	"runtime"
 	"strings"
 	"time"
 
@@ -52,6 +54,9 @@ func (f *dataFlags) options() (*disk.Options, error) {
 // the service manager.
 func (f *dataFlags) openData(o *disk.Options, svc *service, errs io.Writer) (*disk.Store, error) {
 	o.Logger = svc.log
+	if runtime.GOMAXPROCS(0) == 1 && os.Getenv("GOMAXPROCS") == "" {
+		runtime.GOMAXPROCS(2) // a sync would hold up everybody else: it is a while before the runtime takes notice
+	}
 	done := drawProgress(errs, "reading "+f.dir, o)
 	if svc.Notifier != nil {
 		svc.tell(svc.Extend(startMargin))
