@@ -49,7 +49,7 @@ func prepare(ctx context.Context, o options) (*lab, error) {
 		return nil, err
 	}
 	fmt.Fprintln(os.Stderr, "compare: building")
-	if err := build(ctx, l.midge, "github.com/midgemq/midge/cmd/midge"); err != nil {
+	if err := build(ctx, l.midge, "-C", "../..", "./cmd/midge"); err != nil { // with what its own module asks for
 		return nil, err
 	}
 	for name := range strings.SplitSeq(o.brokers, ",") {
@@ -62,10 +62,13 @@ func prepare(ctx context.Context, o options) (*lab, error) {
 	return l, nil
 }
 
-func build(ctx context.Context, file, pkg string) error {
-	out, err := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", file, pkg).CombinedOutput()
+// build makes file of a package, of this module or of the one that -C names.
+func build(ctx context.Context, file string, what ...string) error {
+	pkg := len(what) - 1
+	args := append(append([]string{"build"}, what[:pkg]...), "-trimpath", "-o", file, what[pkg])
+	out, err := exec.CommandContext(ctx, "go", args...).CombinedOutput()
 	if err != nil {
-		return fmt.Errorf("go build %s: %w\n%s", pkg, err, out)
+		return fmt.Errorf("go build %s: %w\n%s", what[pkg], err, out)
 	}
 	return nil
 }

@@ -2,6 +2,10 @@
 // writes what it found as a page with charts.
 //
 //	cd bench/compare && go run . -out ../../docs
+//	cd bench/compare && go run . durable
+//
+// The second is another question with results of its own: what a message costs
+// that is acknowledged once it is on the disk.
 //
 // It installs Debian's mosquitto if it is missing (as root), builds mochi and
 // nats-server from the Go module proxy, and midge from this tree. Each broker
@@ -46,9 +50,18 @@ func main() {
 	flag.IntVar(&o.nice, "nice", 0, "`niceness` of both while latency is measured, for a machine that has other things to do")
 	flag.BoolVar(&o.redraw, "redraw", false, "run nothing, write the page anew")
 	flag.Parse()
+	what := compare
+	switch flag.Arg(0) {
+	case "":
+	case "durable":
+		what = compareDurable
+	default:
+		fmt.Fprintf(os.Stderr, "compare: there is no %q to compare; there is durable, and without a word all the rest\n", flag.Arg(0))
+		os.Exit(2)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := compare(ctx, o); err != nil {
+	if err := what(ctx, o); err != nil {
 		fmt.Fprintln(os.Stderr, "compare:", err)
 		os.Exit(1)
 	}
@@ -64,6 +77,7 @@ func compare(ctx context.Context, o options) error {
 	}
 	file := filepath.Join(o.out, "performance", "results.json")
 	results := load(file)
+	results.durable = loadDurable(o.out)
 	if !o.redraw {
 		l, err := prepare(ctx, o)
 		if err != nil {
@@ -140,6 +154,8 @@ func (r run) short(w workload) string {
 
 // results are what is kept between calls.
 type results struct {
+	durable *durable
+
 	Time    time.Time                   `json:"time"`
 	Machine string                      `json:"machine"`
 	Seconds float64                     `json:"seconds"`

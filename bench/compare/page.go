@@ -40,6 +40,9 @@ func (r *results) write(dir string) error {
 			return err
 		}
 	}
+	if err := r.durable.draw(dir); err != nil {
+		return err
+	}
 	return os.WriteFile(filepath.Join(dir, "performance.md"), r.page(), 0o644)
 }
 
@@ -86,6 +89,7 @@ Less is better in all tables. In brackets: how many times midge's figure that is
 	r.table(&b, "Other work, broker CPU in µs", "other")
 	r.brokers(&b)
 	r.rates(&b)
+	r.durable.section(&b)
 	r.remarks(&b)
 	return b.Bytes()
 }

@@ -17,7 +17,7 @@ import (
 
 // How long a broker may take to listen, and a run to end.
 const (
-	startWithin = 15 * time.Second
+	startWithin = 30 * time.Second
 	runWithin   = 2 * time.Minute
 )
 
@@ -105,17 +105,23 @@ func (l *lab) run(ctx context.Context, b *broker, w workload) run {
 		return r
 	}
 	defer p.stop()
-	args := append([]string{"bench"}, strings.Fields(w.args)...)
-	args = append(args, "--json", "--pid", strconv.Itoa(p.cmd.Process.Pid))
+	args := strings.Fields(w.args)
 	if w.timed && !strings.Contains(w.args, "--messages") {
 		args = append(args, "--duration", fmt.Sprint(l.seconds, "s"))
 	}
+	r.bench(ctx, l, p, nice, args)
+	return r
+}
+
+// bench loads a broker with midge bench, and reads what that says.
+func (r *run) bench(ctx context.Context, l *lab, p *process, nice int, args []string) {
+	args = append(append([]string{"bench"}, args...), "--json", "--pid", strconv.Itoa(p.cmd.Process.Pid), p.url)
 	ctx, cancel := context.WithTimeout(ctx, runWithin)
 	defer cancel()
-	cmd := l.pinned(ctx, nice, l.ownCPU, l.midge, append(args, p.url)...)
+	cmd := l.pinned(ctx, nice, l.ownCPU, l.midge, args...)
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
-	err = cmd.Run()
+	err := cmd.Run()
 	var exit *exec.ExitError
 	switch {
 	case ctx.Err() != nil:
@@ -128,7 +134,6 @@ func (l *lab) run(ctx context.Context, b *broker, w workload) run {
 	if r.Error == "" {
 		r.read(out.Bytes())
 	}
-	return r
 }
 
 func (r *run) read(report []byte) {
