@@ -202,7 +202,7 @@ func (c *conn) batch(sc *scratch, b []byte) (used, need int, over bool, err erro
 
 // batchOver sees to what the batch has brought about.
 func (c *conn) batchOver(sc *scratch) {
-	flood := c.outbox.touch(&sc.batch)
+	flood := c.outbox.touch(sc)
 	if sc.loop != nil && !flood && !c.overtakesDisk() {
 		return
 	}
@@ -218,6 +218,7 @@ func (c *conn) batchOver(sc *scratch) {
 // out first, and a loop goes on without this connection, which keeps the
 // goroutine until it has nothing more to read.
 func (c *conn) mayWait(sc *scratch) {
+	c.outbox.touch(sc)
 	sc.flush()
 	c.flush()
 	if l := sc.loop; l != nil {
@@ -235,9 +236,9 @@ func (c *conn) handle(sc *scratch, t packet.Type) (over bool, err error) {
 	case packet.PUBLISH:
 		return false, c.publish(sc, &p.Publish)
 	case packet.PUBACK, packet.PUBREC, packet.PUBCOMP:
-		return false, c.session.acked(c, &sc.batch, &p.Ack)
+		return false, c.session.acked(c, sc, &p.Ack)
 	case packet.PUBREL:
-		c.pubrel(&p.Ack)
+		c.pubrel(sc, &p.Ack)
 	case packet.SUBSCRIBE:
 		return false, c.subscribe(sc, &p.Subscribe)
 	case packet.UNSUBSCRIBE:

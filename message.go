@@ -50,11 +50,10 @@ func (m *message) size() int { return len(m.topic) + len(m.payload) + len(m.prop
 // messageCost is a message's fixed part and a queue's slot for it.
 const messageCost = 160
 
-// clone copies a message out of the read buffer.
+// clone copies a message out of the read buffer, in one piece of memory.
 func (m *message) clone() *message {
-	k := new(message)
+	k, b := newMessage(len(m.topic) + len(m.payload) + len(m.props))
 	*k = *m
-	b := make([]byte, len(m.topic)+len(m.payload)+len(m.props))
 	n := copy(b, m.topic)
 	k.topic = b[:n:n]
 	p := n + copy(b[n:], m.payload)
@@ -62,6 +61,45 @@ func (m *message) clone() *message {
 	copy(b[p:], m.props)
 	k.props = b[p:]
 	return k
+}
+
+// newMessage returns a message with n bytes behind it. Together they fill one of
+// the allocator's size classes; beyond the larger ones two allocations are no
+// dearer.
+func newMessage(n int) (*message, []byte) {
+	switch {
+	case n <= 24:
+		m := new(struct {
+			message
+			b [24]byte
+		})
+		return &m.message, m.b[:n]
+	case n <= 88:
+		m := new(struct {
+			message
+			b [88]byte
+		})
+		return &m.message, m.b[:n]
+	case n <= 152:
+		m := new(struct {
+			message
+			b [152]byte
+		})
+		return &m.message, m.b[:n]
+	case n <= 280:
+		m := new(struct {
+			message
+			b [280]byte
+		})
+		return &m.message, m.b[:n]
+	case n <= 408:
+		m := new(struct {
+			message
+			b [408]byte
+		})
+		return &m.message, m.b[:n]
+	}
+	return new(message), make([]byte, n)
 }
 
 // public is the message as programs see it. It shares m's bytes.

@@ -68,7 +68,9 @@ func (o *outbox) init(c *conn) {
 }
 
 const (
-	flushAt   = 64 << 10  // bytes from the queue that may wait in out: the socket's share, not the queue's
+	flushAt     = 64 << 10 // bytes from the queue that may wait in out: the socket's share, not the queue's
+	confirmSize = 4        // bytes of an acknowledgement that is not more than that
+
 	keepSize  = 64 << 10  // larger buffers of withheld packets are not kept once empty
 	answersAt = 256 << 10 // bytes of answers that may wait while the client is read on
 )
@@ -88,10 +90,10 @@ func (o *outbox) markLocked(by *batch) {
 	}
 }
 
-// touch is for the reader: its batch is over, what it appended here is to be
+// touch is for the reader: what its batch confirms and has appended here is to be
 // written, and what it heard is counted. True is a client that asks for more
 // than it takes.
-func (o *outbox) touch(by *batch) (flood bool) {
+func (o *outbox) touch(sc *scratch) (flood bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	heard := &o.c.heard
@@ -99,8 +101,14 @@ func (o *outbox) touch(by *batch) (flood bool) {
 	o.received.packets += heard.packets
 	o.received.messages += heard.messages
 	*heard = tally{}
+	if n := len(sc.confirms); n > 0 && o.stage == flowing {
+		o.out = append(o.roomFor(n), sc.confirms...)
+		o.answers += n
+		o.sent.packets += uint64(n / confirmSize)
+	}
+	sc.confirms = sc.confirms[:0]
 	if len(o.out) > 0 {
-		o.markLocked(by)
+		o.markLocked(&sc.batch)
 	}
 	return o.floodsLocked()
 }

@@ -68,7 +68,7 @@ func (c *conn) publish(sc *scratch, p *packet.Publish) error {
 		if !ok {
 			return nil
 		}
-		c.acknowledge(r, reason, pos)
+		c.acknowledge(sc, r, reason, pos)
 	}
 }
 
@@ -90,10 +90,13 @@ func (c *conn) commit(sc *scratch, p *packet.Publish, refused *Refusal) store.Po
 // acknowledge sends PUBACK or PUBREC. Before 5.0 there is no way to say no:
 // the message is acknowledged and goes nowhere [MQTT-3.3.5-2, 3.1.1].
 // pos is where what it promises is stored.
-func (c *conn) acknowledge(r flow.Receipt, reason string, pos store.Position) {
+func (c *conn) acknowledge(sc *scratch, r flow.Receipt, reason string, pos store.Position) {
 	t := packet.PUBACK
 	if r.QoS == mqtt.ExactlyOnce {
 		t = packet.PUBREC
+	}
+	if c.confirm(sc, t, r.ID, r.Code) {
+		return
 	}
 	c.sendAfter(pos, func(w *link.Writer, out []byte) []byte {
 		if reason == "" {
@@ -105,14 +108,35 @@ func (c *conn) acknowledge(r flow.Receipt, reason string, pos store.Position) {
 	})
 }
 
+// confirm has an acknowledgement that nothing keeps back, and that says only
+// that all is well, go out with the others of the batch: it is four bytes in
+// every version.
+func (c *conn) confirm(sc *scratch, t packet.Type, id mqtt.PacketID, code mqtt.ReasonCode) bool {
+	if c.b.keep != nil || code != mqtt.Success {
+		if len(sc.confirms) > 0 {
+			c.outbox.touch(sc) // what came before goes before
+		}
+		return false
+	}
+	flags := byte(0)
+	if t == packet.PUBREL {
+		flags = 2
+	}
+	sc.confirms = append(packet.AppendHeader(sc.confirms, t, flags, 2), byte(id>>8), byte(id))
+	return true
+}
+
 // pubrel ends a QoS 2 exchange [MQTT-4.3.3-11, 5.0].
-func (c *conn) pubrel(a *packet.Ack) {
+func (c *conn) pubrel(sc *scratch, a *packet.Ack) {
 	code := mqtt.Success
 	var pos store.Position
 	if !c.session.in.Pubrel(a.ID) {
 		code = mqtt.PacketIdentifierNotFound
 	} else if s := c.session; s.stored.Load() {
 		pos = c.b.keep.st.Append(&store.Op{Kind: store.Release, Session: s.number, PacketID: a.ID})
+	}
+	if c.confirm(sc, packet.PUBCOMP, a.ID, code) {
+		return
 	}
 	c.sendAfter(pos, func(w *link.Writer, out []byte) []byte { return w.Ack(out, packet.PUBCOMP, a.ID, code) })
 }

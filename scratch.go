@@ -27,6 +27,7 @@ type scratch struct {
 	one      packet.Publish // of a run, taken out of it again
 	oneProps packet.Properties
 	frames   [forms][]byte // the PUBLISH at hand, encoded; empty until wanted
+	confirms []byte        // acknowledgements on their way to the outbox
 	codes    []byte        // reason codes of the SUBACK or UNSUBACK at hand
 
 	// With a store: what it knows of the message at hand; see keeper.

@@ -180,10 +180,7 @@ func (s *session) sendLocked(c *conn, by *batch, sc *scratch, d *delivery) bool 
 	if o.stage != flowing || len(o.out)+len(o.kept.b) >= flushAt {
 		return false
 	}
-	now := time.Now().UnixNano()
-	if sc != nil {
-		now = sc.now.UnixNano()
-	}
+	now := s.b.clock(sc)
 	x := variant{qos: d.qos, retain: d.retain, ids: d.ids}
 	if !s.b.due(d, now) || !o.fits(d.m, &x) || sc == nil && !s.mayReceive(d.m.topic) { // [MQTT-3.1.2-25, 5.0]
 		if sc == nil {
@@ -213,6 +210,14 @@ func (s *session) sendLocked(c *conn, by *batch, sc *scratch, d *delivery) bool 
 	}
 	o.wroteLocked(c, by)
 	return true
+}
+
+// clock is now, Unix ns: that of the batch, if there is one.
+func (b *Broker) clock(sc *scratch) int64 {
+	if sc != nil {
+		return sc.now.UnixNano()
+	}
+	return time.Now().UnixNano()
 }
 
 // withholdPublishLocked appends a PUBLISH that is to wait until the store has
@@ -351,7 +356,7 @@ func (s *session) forgetLocked(slot *slot) {
 }
 
 // acked takes PUBACK, PUBREC and PUBCOMP and lets the queue move up.
-func (s *session) acked(c *conn, by *batch, a *packet.Ack) error {
+func (s *session) acked(c *conn, sc *scratch, a *packet.Ack) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch a.Type {
@@ -377,10 +382,12 @@ func (s *session) acked(c *conn, by *batch, a *packet.Ack) error {
 		if !known {
 			code = mqtt.PacketIdentifierNotFound
 		}
-		c.sendAfter(pos, func(w *link.Writer, out []byte) []byte { return w.Ack(out, packet.PUBREL, a.ID, code) })
+		if !c.confirm(sc, packet.PUBREL, a.ID, code) {
+			c.sendAfter(pos, func(w *link.Writer, out []byte) []byte { return w.Ack(out, packet.PUBREL, a.ID, code) })
+		}
 	}
 	if s.backlog.Load() {
-		s.pumpLocked(c, by)
+		s.pumpLocked(c, &sc.batch)
 	}
 	return nil
 }
