@@ -1,5 +1,5 @@
 // Package disk keeps a store in files: a log of changes, cut into segments,
-// written at its end alone. In memory it has where everything lies, some 60
+// written at its end alone. In memory it has where everything lies, some 85
 // bytes for a queued message; what messages say stays on the disk until
 // somebody asks.
 //
