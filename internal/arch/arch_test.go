@@ -42,6 +42,9 @@ var arrows = map[string][]string{
 	"store/storetest": {"mqtt", "store", "store/memory"},
 
 	"internal/faultdisk": {"internal/vfs"},
+	"internal/sim": {
+		"", "tiny", "tiny/host", "client", "mqtt", "packet", "topic", "transport", "store", "store/disk", "internal/faultdisk",
+	},
 
 	"auth":       {"", "mqtt", "topic", "auth/scram"},
 	"auth/scram": {},

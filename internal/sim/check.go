@@ -1,0 +1,225 @@
+package sim
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/midgemq/midge/mqtt"
+	"github.com/midgemq/midge/topic"
+)
+
+// settle ends all faults and lets everybody have what is due to them; then
+// what is missing is missing.
+func (w *World) settle() {
+	w.note("settle")
+	w.completeCrash()
+	w.mend()
+	w.pass(5 * time.Second)
+	for range 2 {
+		for _, a := range w.actors {
+			a.settle()
+			if a.k != nil && a.k.faulty.Load() {
+				a.drop()
+			}
+			if len(a.view.watches) > 0 {
+				a.live()
+			}
+		}
+		for _, p := range w.programs {
+			if x := p.view.current(); x != nil && x.k.faulty.Load() {
+				x.k.cut()
+			}
+		}
+		w.pass(2 * time.Minute)
+	}
+	w.probe("probe")
+	w.model.missing()
+	for _, p := range w.programs {
+		w.model.unhandled(p.view)
+	}
+}
+
+// probe has a new client ask for everything that is retained.
+func (w *World) probe(name string) {
+	if w.host == nil {
+		return
+	}
+	a := &actor{w: w, name: name, view: w.model.view(name)}
+	w.actors = append(w.actors, a)
+	a.connect(Hello{Version: mqtt.V5, Clean: true})
+	w.pass(time.Second)
+	if a.up {
+		a.write(a.subscribe(1, &Op{Filters: []Filter{{Filter: "#", QoS: mqtt.AtMostOnce}}}))
+		w.model.count.Probes++
+		w.pass(time.Second)
+		if a.up {
+			w.model.bare(a.view)
+		}
+		a.goodbye(0, 0)
+	}
+	w.pass(time.Second)
+	a.drop()
+	w.actors = slices.DeleteFunc(w.actors, func(b *actor) bool { return a == b })
+}
+
+// bare judges what a probe has not got.
+func (m *model) bare(v *view) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	s := v.sess
+	if len(s.standing) == 0 || len(s.subs) == 0 {
+		return
+	}
+	got := map[string]bool{}
+	for x, r := range s.receipts {
+		if r.replays > 0 || x.sent > s.subs[0].sent {
+			got[x.topic] = true
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(m.writes)) {
+		if !got[name] && !m.mayBeBare(name, s.subs[0].sent) {
+			m.wrongLocked("there is no retained message on %s, and there must be one", name)
+		}
+	}
+}
+
+// missing judges what sessions have not got.
+func (m *model) missing() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, v := range m.order {
+		s := v.sess
+		if s == nil || !s.exists || s.online == nil || !s.online.open() {
+			continue
+		}
+		m.count.Sessions++
+		for _, x := range m.list {
+			r := s.receipts[x]
+			if r != nil && r.times > 0 || x.qos == 0 || x.payload == "" || x.mortal && time.Since(x.sentAt) > x.brief-slack {
+				continue
+			}
+			if q, must := s.owed(x); !must || q == 0 {
+				continue
+			}
+			if x.will != nil {
+				m.missingWill(s, x.will)
+			} else if x.accepted() {
+				m.wrongLocked("%v never gets %v, which was acknowledged", s, x)
+			}
+		}
+	}
+	m.ungiven()
+}
+
+// missingWill judges a will that a session has not heard.
+func (m *model) missingWill(s *session, w *will) {
+	x := w.k
+	switch {
+	case !x.accepted || x.closedAt.IsZero() || x.goodbye && !x.keepsWill: // it may be called off, or not have been taken
+	case x.goodbye && !x.drained:
+	case w.again && w.delay > 0, m.lostSince(w.m.sent):
+	case time.Since(x.closedAt) < w.delay+time.Minute || s.boundBefore(w):
+	default:
+		m.wrongLocked("%v never hears %v, whose client has gone", s, w.m)
+	}
+}
+
+// boundBefore reports whether the session's subscription came too late to be
+// sure: the will may have been said before.
+func (s *session) boundBefore(w *will) bool {
+	for _, st := range s.standing {
+		if st.since > w.m.sent {
+			return true
+		}
+	}
+	return false
+}
+
+// lostSince reports whether a server that remembers nothing came after tick.
+func (m *model) lostSince(tick int) bool {
+	for _, r := range m.restarts {
+		if r.lost && r.tick > tick {
+			return true
+		}
+	}
+	return false
+}
+
+// ungiven judges what no member of a shared subscription has got.
+func (m *model) ungiven() {
+	for _, filter := range slices.Sorted(maps.Keys(m.groups)) {
+		g := m.groups[filter]
+		for _, x := range m.list {
+			if !x.accepted() || x.will != nil || x.qos == 0 || x.payload == "" || x.mortal || m.lostSince(x.sent) {
+				continue
+			}
+			due, got := m.members(filter, x)
+			for _, tick := range g.endings {
+				due = due && tick < x.sent
+			}
+			if due && !got {
+				m.wrongLocked("no member of %s gets %v, which was acknowledged", filter, x)
+			}
+		}
+	}
+}
+
+// members reports whether a shared subscription had nothing but certain
+// members when x was sent, all of which take QoS 1 and are here now, and
+// whether anybody got x.
+func (m *model) members(filter string, x *message) (due, got bool) {
+	for _, v := range m.order {
+		s := v.sess
+		if s == nil {
+			continue
+		}
+		st := s.standing[filter]
+		for _, b := range s.subs {
+			if b.filter == filter && (st == nil || st.since > x.sent || st.qos == 0 || s.online == nil) {
+				return false, true
+			}
+		}
+		if st != nil && topic.Match(st.match, x.topic) {
+			due = true
+			if r := s.receipts[x]; r != nil && r.times > 0 {
+				got = true
+			}
+		}
+	}
+	return due, got
+}
+
+// unhandled compares what a program was handed with what came over its wire.
+func (m *model) unhandled(v *view) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if v.sess == nil {
+		return
+	}
+	for _, x := range m.list {
+		n := v.handled[x]
+		r := v.sess.receipts[x]
+		if r != nil && r.kept && n == 0 && v.sess.exists {
+			m.wrongLocked("the program %s was never handed %v, and it came", v.name, x)
+		}
+		if n > v.came[x] {
+			m.wrongLocked("the program %s was handed %v %d times, it came %d times", v.name, x, n, v.came[x])
+		}
+	}
+}
+
+// tearDown ends everything.
+func (w *World) tearDown() {
+	for _, a := range w.actors {
+		a.drop()
+	}
+	for _, p := range w.programs {
+		p.stop()
+	}
+	h := w.host
+	for _, k := range h.links {
+		k.cut()
+	}
+	h.halt()
+}
