@@ -244,10 +244,18 @@ func (l *ledger) came(r *recipient, name string, payload []byte, retained bool) 
 	switch {
 	case again && min(s.qos, x.qos) == mqtt.ExactlyOnce:
 		l.faults.add(&l.faults.Doubled, "%s got %s #%d (QoS 2, sent at %v) again at %v", r.name, name, n, s.sent[n-1].from, l.now())
-	case !again && n < a.newest && !r.shared:
+	case !again && n < a.newest && !r.shared && x.stands(s.sent[n-1].from):
 		l.faults.add(&l.faults.Disordered, "%s got %s #%d after #%d", r.name, name, n, a.newest)
 	}
 	a.newest = max(a.newest, n)
+}
+
+// stands reports whether the subscription stands, and did then. If it did not,
+// the broker may have taken a message before it, and once more, at QoS 1, when
+// its publisher sent it again: behind later ones.
+func (x *right) stands(then tick) bool {
+	n := len(x.on)
+	return n > 0 && x.on[n-1].till == 0 && x.on[n-1].from <= then
 }
 
 // cameRetained notes a retained message: once for a subscription.

@@ -104,6 +104,13 @@ func TestLedger(t *testing.T) {
 				l.subscribe(x, false)
 			}
 		}, faults{}},
+		"sent before SUBSCRIBE, and again behind a later one": {func(l *ledger, s *stream, r *recipient, x *right) {
+			a, _ := l.next(s)
+			b, _ := l.next(s)
+			l.subscribe(x, true)
+			l.came(r, s.topic, s.payload(b), false)
+			l.came(r, s.topic, s.payload(a), false)
+		}, faults{}},
 		"after UNSUBACK": {func(l *ledger, s *stream, r *recipient, x *right) {
 			l.subscribe(x, true)
 			l.subscribe(x, false)
