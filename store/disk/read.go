@@ -1,9 +1,11 @@
 package disk
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/midgemq/midge/store"
 )
@@ -63,14 +65,14 @@ func (st *Store) lookUp(p place, b []byte) (*segment, bool) {
 // out, and part of the error.
 func (st *Store) Sessions(yield func(*store.Snapshot) bool) error {
 	st.mu.Lock()
-	ids := make([]store.SessionID, 0, len(st.index.sessions))
-	for id := range st.index.sessions {
-		ids = append(ids, id)
+	all := make([]located[store.SessionID], 0, len(st.index.sessions))
+	for id, s := range st.index.sessions {
+		all = append(all, located[store.SessionID]{id, s.at})
 	}
 	st.mu.Unlock()
 	var errs []error
-	for _, id := range ids {
-		snap, err := st.readSession(id)
+	for _, l := range inOrder(all) {
+		snap, err := st.readSession(l.id)
 		if err != nil {
 			errs = append(errs, err)
 		}
@@ -79,6 +81,21 @@ func (st *Store) Sessions(yield func(*store.Snapshot) bool) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// A located thing is to be read at a place.
+type located[ID any] struct {
+	id ID
+	at place
+}
+
+// inOrder sorts what is to be read by where it lies: a disk is read from front
+// to back.
+func inOrder[ID any](all []located[ID]) []located[ID] {
+	slices.SortFunc(all, func(a, b located[ID]) int {
+		return cmp.Or(cmp.Compare(a.at.segment, b.at.segment), cmp.Compare(a.at.off, b.at.off))
+	})
+	return all
 }
 
 func (st *Store) readSession(id store.SessionID) (*store.Snapshot, error) {
@@ -146,19 +163,19 @@ func (st *Store) snapshot(id store.SessionID) (snap *store.Snapshot, at place, s
 // Retained calls yield for every retained message.
 func (st *Store) Retained(yield func(store.MessageID, *store.Message) bool) error {
 	st.mu.Lock()
-	ids := make([]store.MessageID, 0, len(st.index.retained))
+	all := make([]located[store.MessageID], 0, len(st.index.retained))
 	for _, r := range st.index.retained {
-		ids = append(ids, r.id)
+		all = append(all, located[store.MessageID]{r.id, st.index.messages[r.id].at})
 	}
 	st.mu.Unlock()
 	var errs []error
-	for _, id := range ids {
+	for _, l := range inOrder(all) {
 		st.files.RLock()
-		m, err := st.message(id)
+		m, err := st.message(l.id)
 		st.files.RUnlock()
 		if err != nil {
 			errs = append(errs, err)
-		} else if !yield(id, m) {
+		} else if !yield(l.id, m) {
 			break
 		}
 	}

@@ -1,8 +1,11 @@
 package disk
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
+	"strings"
 	"testing"
 
 	"github.com/midgemq/midge/internal/faultdisk"
@@ -109,5 +112,33 @@ func TestLostSession(t *testing.T) {
 	defer st.Close()
 	if r := st.Report(); r.Sessions == 0 || r.Sessions > 10 || !r.Damaged() {
 		t.Errorf("%+v", r)
+	}
+}
+
+// What a later version wrote is neither guessed at nor touched.
+func TestLaterVersion(t *testing.T) {
+	disk := faultdisk.New(1)
+	st, err := open(disk, "later", quiet(Options{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	st.Append(&store.Op{Kind: store.PutSession, Put: &store.Session{ID: 1, Client: "c"}})
+	if err := st.Close(); err != nil {
+		t.Fatal(err)
+	}
+	names, _ := disk.List()
+	disk.Damage(names[0], func(b []byte) {
+		b[8]++
+		binary.LittleEndian.PutUint32(b[headerSize-4:], crc32.Checksum(b[:headerSize-4], castagnoli))
+	})
+	disk.SetDeny(errors.New("touched"))
+	for _, readOnly := range []bool{true, false} {
+		_, err := open(disk, "later", quiet(Options{ReadOnly: readOnly}))
+		if !errors.Is(err, errVersion) || !strings.Contains(err.Error(), names[0]) {
+			t.Errorf("read-only %v: %v", readOnly, err)
+		}
+	}
+	if after, _ := disk.List(); len(after) != len(names) {
+		t.Errorf("there are %q now", after)
 	}
 }
