@@ -20,13 +20,13 @@ import (
 
 // A house is a broker in memory with a guard at its door.
 type house struct {
-	t  *testing.T
+	t  testing.TB
 	g  *Guard
 	b  *midge.Broker
 	ln *transport.PipeListener
 }
 
-func newHouse(t *testing.T, p Policy) *house {
+func newHouse(t testing.TB, p Policy) *house {
 	t.Helper()
 	h := &house{t: t, g: New(p), ln: transport.ListenPipe("house", 0)}
 	cfg := midge.Config{Listeners: []midge.Listener{}, SysInterval: -1, Logger: slog.New(slog.DiscardHandler)}

@@ -3,16 +3,13 @@ package auth
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"net"
 	"runtime"
 	"sync/atomic"
-	"time"
-
-	"golang.org/x/sync/singleflight"
 
 	"github.com/midgemq/midge"
 	"github.com/midgemq/midge/auth/scram"
+	"github.com/midgemq/midge/internal/flight"
 	"github.com/midgemq/midge/mqtt"
 )
 
@@ -32,7 +29,7 @@ type Passwords struct {
 	decoy []byte
 
 	users  atomic.Pointer[map[string]*Hash]
-	flight singleflight.Group
+	flight flight.Group[digest, bool]
 	checks atomic.Int64 // hashes computed
 }
 
@@ -97,9 +94,6 @@ func (p *Passwords) Stays(id *Identity) error {
 	return nil
 }
 
-// patience is how long a comparison may wait for its turn.
-const patience = 30 * time.Second
-
 // compare holds a password against a hash, nil for a user there is none of.
 func (p *Passwords) compare(ctx context.Context, c *midge.Connect, hash *Hash, text string) (bool, error) {
 	d := p.memo.digest([]byte(c.Username), []byte(text), c.Password)
@@ -107,10 +101,7 @@ func (p *Passwords) compare(ctx context.Context, c *midge.Connect, hash *Hash, t
 		return good, nil
 	}
 	from, password := source(&c.Remote), append([]byte(nil), c.Password...)
-	// It goes on when this client gives up: others may wait for the same.
-	done := p.flight.DoChan(string(d[:]), func() (any, error) {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
-		defer cancel()
+	good, err := p.flight.Do(ctx, d, func(ctx context.Context) (bool, error) {
 		if err := p.gate.enter(ctx, from); err != nil {
 			return false, err
 		}
@@ -122,16 +113,10 @@ func (p *Passwords) compare(ctx context.Context, c *midge.Connect, hash *Hash, t
 		p.memo.remember(c.Username, d, good)
 		return good, nil
 	})
-	select {
-	case r := <-done:
-		good, _ := r.Val.(bool)
-		if errors.Is(r.Err, context.DeadlineExceeded) {
-			return false, errBusy
-		}
-		return good, r.Err
-	case <-ctx.Done():
+	if err != nil {
 		return false, errBusy
 	}
+	return good, nil
 }
 
 // check computes a hash: that of somebody else for a user who does not exist.

@@ -18,10 +18,9 @@ import (
 	"slices"
 	"time"
 
-	"golang.org/x/sync/singleflight"
-
 	"github.com/midgemq/midge"
 	"github.com/midgemq/midge/auth"
+	"github.com/midgemq/midge/internal/flight"
 	"github.com/midgemq/midge/mqtt"
 )
 
@@ -81,7 +80,7 @@ type Response struct {
 // of what was asked, but for the client's port; how long is up to Config.
 type Service struct {
 	set     Config
-	flight  singleflight.Group
+	flight  flight.Group[key, Response]
 	slots   chan struct{}
 	tickets chan struct{} // of those who wait or are in flight
 
@@ -161,8 +160,8 @@ func (s *Service) Authenticate(ctx context.Context, c *midge.Connect) (*auth.Ide
 	if a, ok := s.cache.get(key, time.Now()); ok {
 		return s.judge(&q, a, nil)
 	}
-	done := s.flight.DoChan(string(key[:]), func() (any, error) {
-		a, err := s.ask(context.WithoutCancel(ctx), &q)
+	a, err := s.flight.Do(ctx, key, func(ctx context.Context) (Response, error) {
+		a, err := s.ask(ctx, &q)
 		if err != nil {
 			return a, err
 		}
@@ -173,13 +172,7 @@ func (s *Service) Authenticate(ctx context.Context, c *midge.Connect) (*auth.Ide
 		s.cache.put(key, a, time.Now(), ttl)
 		return a, nil
 	})
-	select {
-	case r := <-done:
-		a, _ := r.Val.(Response)
-		return s.judge(&q, a, r.Err)
-	case <-ctx.Done():
-		return s.judge(&q, Response{}, ctx.Err())
-	}
+	return s.judge(&q, a, err)
 }
 
 // judge turns an answer, or the lack of one, into what becomes of the client.

@@ -28,6 +28,7 @@ var arrows = map[string][]string{
 	"internal/systemd": {},
 	"internal/vfs":     {},
 	"internal/arch":    {},
+	"internal/flight":  {},
 	"transport":        {},
 
 	"":        {"mqtt", "packet", "topic", "flow", "link", "store", "transport", "internal/index", "internal/readbuf"}, // midge itself
@@ -46,10 +47,10 @@ var arrows = map[string][]string{
 		"", "tiny", "tiny/host", "client", "mqtt", "packet", "topic", "transport", "store", "store/disk", "internal/faultdisk",
 	},
 
-	"auth":       {"", "mqtt", "topic", "auth/scram"},
+	"auth":       {"", "mqtt", "topic", "auth/scram", "internal/flight"},
 	"auth/scram": {},
 	"auth/jwt":   {"", "auth", "mqtt"},
-	"auth/web":   {"", "auth", "mqtt"},
+	"auth/web":   {"", "auth", "mqtt", "internal/flight"},
 
 	// Rooms that are planned.
 	"tiny":      {"mqtt", "packet", "topic", "flow", "link"},
