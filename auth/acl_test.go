@@ -264,7 +264,7 @@ func TestRuleString(t *testing.T) {
 		"allow publish a for anonymous",
 	} {
 		a := parse(t, text)
-		if got := a.source.(*ruleSet).list[0].from.text; got != text {
+		if got := a.source.(*ruleSet).list[0].String(); got != text {
 			t.Errorf("%s became %s", text, got)
 		}
 	}

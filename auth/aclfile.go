@@ -97,7 +97,7 @@ func parseGroup(r *reader, rules *Rules, words []token) {
 }
 
 func parseRule(r *reader, words []token) Rule {
-	rule := Rule{Deny: words[0].text == "deny", Place: r.origin().place}
+	rule := Rule{Deny: words[0].text == "deny", Place: r.origin().place, text: r.text}
 	if len(words) > 1 {
 		rule.Actions = strings.Split(words[1].text, ",")
 		words = words[2:]

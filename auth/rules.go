@@ -44,6 +44,8 @@ type Rule struct {
 
 	// Place is where it is written, for Verdict and errors.
 	Place string
+
+	text string // as it is written; "": String
 }
 
 var actionWords = map[string]Action{
@@ -113,7 +115,11 @@ func (r Rules) Compile() (*ACL, error) {
 		if err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", place, err))
 		}
-		set.list = append(set.list, compiled{&rule, actions, &origin{rule.String(), place}})
+		text := rule.text
+		if text == "" {
+			text = rule.String()
+		}
+		set.list = append(set.list, compiled{&rule, actions, &origin{text, place}})
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err

@@ -28,6 +28,9 @@ func (fs *flagSet) help() {
 	fs.VisitAll(func(f *flag.Flag) {
 		arg, usage := flag.UnquoteUsage(f)
 		line := "  --" + f.Name
+		if len(f.Name) == 1 {
+			line = "  -" + f.Name
+		}
 		if arg != "" {
 			line += " " + arg
 		}
