@@ -36,18 +36,18 @@ func (s *session) mayReceive(topic []byte) bool {
 	return a == nil || (*a).MayReceive(topic)
 }
 
-// setAccess puts a in force. Plans made under another one are made again.
-func (s *session) setAccess(a Access) {
+// setAccessLocked puts a in force. Plans that know the session under another
+// one are made again; of a new session there are none.
+func (s *session) setAccessLocked(a Access) {
 	old := s.access.Load()
-	switch {
-	case a != nil:
+	if a != nil {
 		s.access.Store(&a)
-	case old == nil:
-		return
-	default:
+	} else {
 		s.access.Store(nil)
 	}
-	s.b.index.Renew()
+	if old != nil || a != nil && len(s.subs) > 0 {
+		s.b.index.Renew()
+	}
 }
 
 // sayDenied tells the log of a message the client may not publish: loudly of

@@ -80,7 +80,7 @@ func TestRouteQoS0AllocatesNothing(t *testing.T) {
 		if i == 2 { // with access control
 			pub.info.Access = anything{}
 			for _, c := range subs {
-				c.session.setAccess(anything{})
+				c.session.setAccessLocked(anything{})
 			}
 		}
 		raw := (&packet.Publish{Topic: []byte("a/b"), Payload: []byte("payload")}).Append(nil, v)

@@ -246,7 +246,7 @@ func (s *session) resume(c *conn, by *batch, g *greeting, k *packet.Connack) boo
 	if !ok {
 		return false
 	}
-	s.setAccess(c.info.Access)
+	s.setAccessLocked(c.info.Access)
 	s.stopTimersLocked()
 	s.will = nil // [MQTT-3.1.3-9, 5.0] a delayed will is off when the client is back in time
 	s.in.Resume(c.in.Limits().ReceiveMaximum)
