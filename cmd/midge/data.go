@@ -5,9 +5,11 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"runtime"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/midgemq/midge/store/disk"
@@ -64,10 +66,23 @@ func (f *dataFlags) openData(o *disk.Options, svc *service, errs io.Writer) (*di
 	}
 	st, err := disk.Open(f.dir, *o)
 	done()
-	if errors.Is(err, disk.ErrInUse) {
-		return nil, fmt.Errorf("%w\nanother midge keeps its data there: stop it, or choose another folder", err)
+	if err != nil {
+		return nil, fmt.Errorf("%w\n%s", err, f.advise(err))
 	}
-	return st, err
+	return st, nil
+}
+
+// advise says what to do about a folder that cannot be opened.
+func (f *dataFlags) advise(err error) string {
+	switch {
+	case errors.Is(err, disk.ErrInUse):
+		return "another midge keeps its data there: stop it, or choose another folder"
+	case errors.Is(err, disk.ErrVersion):
+		return "start the midge that wrote it, or choose another folder; this one has left it as it is"
+	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
+		return "the user midge runs as must be able to write there; midge check " + f.dir + " only reads"
+	}
+	return "--data wants a folder that midge can read and write, or make"
 }
 
 // drawProgress has the reading of a folder drawn, if somebody looks. done takes

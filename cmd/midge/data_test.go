@@ -1,6 +1,12 @@
 package main
 
 import (
+	"encoding/binary"
+	"errors"
+	"hash/crc32"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -49,5 +55,34 @@ func TestProgressLine(t *testing.T) {
 	got := progressLine("reading x", 50<<20, 200<<20)
 	if want := "reading x [#######.......................]  25% of 200 MiB"; got != want {
 		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// What keeps a folder from being opened comes with what to do.
+func TestDataAdvice(t *testing.T) {
+	dir := t.TempDir()
+	_, end := startServing(t, "--tcp", "127.0.0.1:0", "--data", dir)
+	end()
+	file := filepath.Join(dir, "00000001.log")
+	b, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) { // nothing has been written
+		b = make([]byte, 36)
+		copy(b, "midgelog")
+	} else if err != nil {
+		t.Fatal(err)
+	}
+	binary.LittleEndian.PutUint32(b[8:], 99)
+	binary.LittleEndian.PutUint32(b[32:], crc32.Checksum(b[:32], crc32.MakeTable(crc32.Castagnoli)))
+	if err := os.WriteFile(file, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ dir, says string }{
+		{dir, "start the midge that wrote it"},
+		{"/dev/null/x", "read and write, or make"},
+	} {
+		code, _, errs := runFor(t, "--tcp", "127.0.0.1:0", "--data", c.dir)
+		if code != exitFailed || !strings.Contains(errs, c.says) {
+			t.Errorf("%s: exit %d, want %q in\n%s", c.dir, code, c.says, errs)
+		}
 	}
 }

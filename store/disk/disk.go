@@ -135,7 +135,7 @@ var ErrInUse = errors.New("in use by another process")
 // it keeps, in one pass over its files. Damage does not keep it from opening:
 // the files concerned are set aside, and Report and the log say what could not
 // be read. An error is a directory that cannot be read or written at all, that
-// another process uses, or that a later version of midge wrote.
+// another process uses, or that a later version of midge wrote (ErrVersion).
 func Open(dir string, opt Options) (*Store, error) {
 	var held *os.File
 	if !opt.ReadOnly {

@@ -134,7 +134,7 @@ func TestLaterVersion(t *testing.T) {
 	disk.SetDeny(errors.New("touched"))
 	for _, readOnly := range []bool{true, false} {
 		_, err := open(disk, "later", quiet(Options{ReadOnly: readOnly}))
-		if !errors.Is(err, errVersion) || !strings.Contains(err.Error(), names[0]) {
+		if !errors.Is(err, ErrVersion) || !strings.Contains(err.Error(), names[0]) {
 			t.Errorf("read-only %v: %v", readOnly, err)
 		}
 	}

@@ -101,7 +101,7 @@ func (st *Store) findSegments() error {
 			return err
 		}
 		st.total += s.size
-		if err = s.readHeader(); errors.Is(err, errVersion) {
+		if err = s.readHeader(); errors.Is(err, ErrVersion) {
 			return fmt.Errorf("%s: %w", name, err)
 		}
 		s.unreadable = err

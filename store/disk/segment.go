@@ -57,12 +57,11 @@ func (s *segment) header() []byte {
 	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
 }
 
-// errHeader is a file that does not begin as a segment does; errVersion one
-// from another time.
-var (
-	errHeader  = errors.New("no header")
-	errVersion = errors.New("written by a later version of midge")
-)
+// errHeader is a file that does not begin as a segment does.
+var errHeader = errors.New("no header")
+
+// ErrVersion is in the error of Open for a directory from a later time.
+var ErrVersion = errors.New("written by a later version of midge")
 
 // readHeader reads what s.f begins with.
 func (s *segment) readHeader() error {
@@ -78,7 +77,7 @@ func (s *segment) readHeader() error {
 		return errHeader
 	}
 	if v := binary.LittleEndian.Uint32(b[8:]); v != version {
-		return fmt.Errorf("%w: format %d, this is %d", errVersion, v, version)
+		return fmt.Errorf("%w: format %d, this is %d", ErrVersion, v, version)
 	}
 	if binary.LittleEndian.Uint32(b[12:]) != s.number {
 		return errHeader
