@@ -131,8 +131,22 @@ func (v *verdict) settle(r *recipient, x *right) {
 		return
 	}
 	for s, n := range x.due {
+		if s.clearedBefore(x.on[len(x.on)-1].from, n) {
+			continue
+		}
 		v.Faults.add(&v.Faults.Lost, "%s never got the retained %s #%d, or a later one, for its subscription of %v", r.name, s.topic, n, x.on[len(x.on)-1].from)
 	}
+}
+
+// clearedBefore reports whether the topic may have been cleared, by a message
+// later than n, before SUBACK came.
+func (s *stream) clearedBefore(subscribed tick, n int) bool {
+	for ; n <= len(s.sent); n++ {
+		if s.clears(n) && s.sent[n-1].from < subscribed {
+			return true
+		}
+	}
+	return false
 }
 
 func (v *verdict) compare(r *recipient, x *right, s *stream) {

@@ -88,6 +88,23 @@ func TestLedger(t *testing.T) {
 			l.subscribe(x, true)
 			l.came(r, s.topic, s.payload(l.publish(s)), false)
 		}, faults{}},
+		"retained, and cleared while SUBSCRIBE was under way": {func(l *ledger, s *stream, r *recipient, x *right) {
+			s.retained = true
+			for range 6 {
+				l.publish(s)
+			}
+			l.asked(x, true)
+			l.next(s) // #7, which clears
+			l.granted(x, true)
+		}, faults{}},
+		"retained, and cleared too late": {func(l *ledger, s *stream, r *recipient, x *right) {
+			s.retained = true
+			for range 6 {
+				l.publish(s)
+			}
+			l.subscribe(x, true)
+			l.next(s)
+		}, faults{Lost: 1}},
 		"retained, and sent twice": {func(l *ledger, s *stream, r *recipient, x *right) {
 			s.retained = true
 			n := l.publish(s)

@@ -83,6 +83,7 @@ func (s *subscriber) run(ctx context.Context) {
 		before = nil
 		if err != nil {
 			s.past.tried = true
+			gone = time.Now() // for all it knows it has been there
 			s.w.failed(ctx, s.id, err)
 			continue
 		}
