@@ -22,7 +22,7 @@ type Subscription struct {
 	// overlap.
 	Handler Handler
 
-	// 5.0 only.
+	// 5.0 only: older servers are asked without.
 
 	NoLocal           bool // not what this client publishes
 	RetainAsPublished bool
@@ -275,10 +275,11 @@ func (s *session) sendRequestLocked(c *Conn, r *request) (done, room bool) {
 			continue
 		}
 		r.wire = append(r.wire, i)
-		filters = filters.Add(packet.Subscription{
-			Filter: []byte(sub.Filter), QoS: sub.QoS, NoLocal: sub.NoLocal,
-			RetainAsPublished: sub.RetainAsPublished, RetainHandling: byte(sub.RetainHandling),
-		})
+		wire := packet.Subscription{Filter: []byte(sub.Filter), QoS: sub.QoS}
+		if c.version == mqtt.V5 { // [MQTT-3.8.3-4, 3.1.1]
+			wire.NoLocal, wire.RetainAsPublished, wire.RetainHandling = sub.NoLocal, sub.RetainAsPublished, byte(sub.RetainHandling)
+		}
+		filters = filters.Add(wire)
 	}
 	if r.kind == packet.SUBSCRIBE && len(r.wire) == 0 {
 		return true, true

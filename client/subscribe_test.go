@@ -12,6 +12,29 @@ import (
 	"github.com/midgemq/midge/packet"
 )
 
+// [MQTT-3.8.3-4, 3.1.1] What came with 5.0 would be malformed before.
+func TestSubscribeOptionsOfOld(t *testing.T) {
+	in(t, func(t *testing.T, v *server) {
+		c, p := v.connected(client.Config{Options: client.Options{Version: mqtt.V311}})
+		sub := later(func() error {
+			_, err := c.Subscribe(ctx, client.Subscription{
+				Filter: "a", QoS: 1, NoLocal: true, RetainAsPublished: true, RetainHandling: client.NoRetained,
+			})
+			return err
+		})
+		q := p.wantSubscribe()
+		for f := range q.Filters.All() {
+			if f.NoLocal || f.RetainAsPublished || f.RetainHandling != 0 {
+				t.Errorf("%+v", f)
+			}
+		}
+		p.suback(q.ID, 1)
+		if err := result(t, sub); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // [MQTT-3.8.3-4, 5.0]
 func TestSubscribeOptions(t *testing.T) {
 	in(t, func(t *testing.T, v *server) {
