@@ -315,6 +315,11 @@ func (a *actor) ping(now time.Time) (next time.Time) {
 		return now.Add(24 * time.Hour)
 	}
 	if !a.pinged.IsZero() && !a.stalled && now.Sub(a.pinged) >= a.keep {
+		a.x.mark(func(x *watch) {
+			if x.well() && x.closedAt.IsZero() {
+				x.m.wrongLocked("%s waits %v for PINGRESP on a connection that is well", x.name, now.Sub(a.pinged))
+			}
+		})
 		a.drop()
 		return now
 	}

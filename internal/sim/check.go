@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/midgemq/midge/client"
 	"github.com/midgemq/midge/mqtt"
 	"github.com/midgemq/midge/topic"
 )
@@ -33,10 +34,29 @@ func (w *World) settle() {
 		}
 		w.pass(2 * time.Minute)
 	}
+	w.alive()
 	w.probe("probe")
 	w.model.missing()
 	for _, p := range w.programs {
 		w.model.unhandled(p.view)
+	}
+}
+
+// alive wants everybody to be connected, and everything said to be answered.
+func (w *World) alive() {
+	for _, a := range w.actors {
+		switch {
+		case len(a.view.watches) == 0:
+		case !a.up:
+			w.fail("%s does not get in", a.name)
+		case len(a.flying)+len(a.waiting) > 0:
+			w.fail("%s waits for the answers to %d messages, %d more are not sent", a.name, len(a.flying), len(a.waiting))
+		}
+	}
+	for _, p := range w.programs {
+		if n := p.c.Stats().OutboxMessages; n > 0 || p.c.State() != client.Connected {
+			w.fail("the program %s is %v with %d messages in its outbox", p.name, p.c.State(), n)
+		}
 	}
 }
 
@@ -110,6 +130,39 @@ func (m *model) missing() {
 		}
 	}
 	m.ungiven()
+	m.unreplayed()
+}
+
+// unreplayed judges which retained messages a subscription has not brought,
+// where the connection it was made on is still up.
+func (m *model) unreplayed() {
+	for _, v := range m.order {
+		s := v.sess
+		if s == nil || s.online == nil || !s.online.well() {
+			continue
+		}
+		for i, b := range s.subs {
+			again := b.by != s.online || b.acked == 0 || b.out > 0 || b.shared || b.noLocal || b.handling > 0 || s.standing[b.filter] == nil
+			for _, c := range s.subs[i+1:] {
+				again = again || c.filter == b.filter
+			}
+			for _, name := range slices.Sorted(maps.Keys(m.writes)) {
+				if !again && topic.Match(b.match, name) && !m.mayBeBare(name, b.sent) && !s.has(name, b.sent) {
+					m.wrongLocked("%v subscribes to %s, and never gets what is retained on %s", s, b.filter, name)
+				}
+			}
+		}
+	}
+}
+
+// has reports whether anything came on a topic after tick.
+func (s *session) has(name string, tick int) bool {
+	for x, r := range s.receipts {
+		if x.topic == name && r.last > tick {
+			return true
+		}
+	}
+	return false
 }
 
 // missingWill judges a will that a session has not heard.

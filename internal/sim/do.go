@@ -166,7 +166,7 @@ func (w *World) restart(down time.Duration) {
 	links := h.links
 	w.mu.Unlock()
 	for _, k := range links {
-		k.faulty.Store(true) // what happens to it now is the server's doing
+		k.faulty.Store(true)
 	}
 	w.mend()
 	w.model.mark(func(m *model) { m.closing = w.plan.Kind != Durable })

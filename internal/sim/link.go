@@ -360,13 +360,13 @@ func (e *end) Write(p []byte) (int, error) {
 func (e *end) CloseWrite() error { e.out.finish(); return nil }
 
 func (e *end) Close() error {
-	e.in.quit()
-	e.out.finish()
 	if e.server {
 		e.k.world.serverClosed(e.k)
 	} else {
 		e.k.view.hungUp()
 	}
+	e.in.quit()
+	e.out.finish()
 	return nil
 }
 

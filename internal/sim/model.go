@@ -101,6 +101,7 @@ type sub struct {
 	noLocal, rap  bool
 	handling      byte
 	id            uint32
+	by            *watch
 	sent, acked   int
 	out           int // from then on it is not in force, for certain
 }
@@ -117,6 +118,7 @@ type standing struct {
 // A receipt is what a session got of a message.
 type receipt struct {
 	times, fresh, replays int
+	last                  int  // when it came last
 	app                   int  // what counts as one with an earlier one left out
 	exact                 int  // of app, those at QoS 2 that are no replays
 	kept                  bool // one of them came at QoS 1 or 2

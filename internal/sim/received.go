@@ -36,6 +36,7 @@ func (x *watch) gotPublish(h packet.Header, body []byte) {
 	}
 	r := s.receipt(m)
 	r.times++
+	r.last = x.m.tick
 	if p.Retain && !m.retain {
 		x.m.wrongLocked("%v gets %v with RETAIN, it was published without", s, m)
 	}
@@ -88,14 +89,19 @@ func (x *watch) identify(p *packet.Publish, m *message) (again bool) {
 
 // replayed judges a message with RETAIN set.
 func (s *session) replayed(m *message) {
-	plain, _ := s.matches(&message{topic: m.topic, from: nil, sent: 0})
+	plain, shared := s.matches(&message{topic: m.topic})
 	model := s.v.m
 	for _, b := range plain {
-		if b.rap || m.sent > b.sent || model.possible(m, b.sent) {
+		if b.rap || b.handling < 2 && (m.sent > b.sent || model.possible(m, b.sent)) {
 			return
 		}
 	}
-	model.wrongLocked("%v gets %v as retained, which it was no more", s, m)
+	for _, b := range shared {
+		if b.rap { // as published; none is sent because of the subscription
+			return
+		}
+	}
+	model.wrongLocked("%v gets %v as retained, and has not asked for it, or it was no more", s, m)
 }
 
 // timely judges how old a message is.
@@ -145,6 +151,7 @@ func (x *watch) rightly(p *packet.Publish, m *message, r *receipt, again bool) {
 	if m.code.Failed() && m.acked > 0 && m.sends == 1 {
 		x.m.wrongLocked("%v gets %v, which was refused with %v", s, m, m.code)
 	}
+	x.identified(p, m, append(plain, shared...))
 	limit := copies
 	if m.qos == mqtt.AtLeastOnce {
 		limit = copies * m.sends
@@ -168,6 +175,22 @@ func (x *watch) rightly(p *packet.Publish, m *message, r *receipt, again bool) {
 	}
 	if m.will != nil {
 		m.will.rightly(s)
+	}
+}
+
+// identified judges the Subscription Identifiers a message comes with.
+func (x *watch) identified(p *packet.Publish, m *message, subs []*sub) {
+	for id := range p.Properties.IDs.All() {
+		known := false
+		for _, b := range subs {
+			known = known || b.id == id
+		}
+		if !known && !p.Dup {
+			x.m.wrongLocked("%v gets %v with the Subscription Identifier %d, which none of its subscriptions has", x.sess, m, id)
+		}
+	}
+	if len(subs) == 1 && subs[0].id != 0 && x.version == mqtt.V5 && !p.Dup && p.Properties.SubscriptionIdentifier != subs[0].id {
+		x.m.wrongLocked("%v gets %v without the Subscription Identifier %d", x.sess, m, subs[0].id)
 	}
 }
 

@@ -15,7 +15,7 @@ func (x *watch) sentSubscribe(body []byte) {
 	for f := range p.Filters.All() {
 		b := &sub{
 			filter: string(f.Filter), match: string(f.Filter), qos: f.QoS, noLocal: f.NoLocal, rap: f.RetainAsPublished,
-			handling: f.RetainHandling, id: p.Properties.SubscriptionIdentifier, sent: x.m.tick,
+			handling: f.RetainHandling, id: p.Properties.SubscriptionIdentifier, by: x, sent: x.m.tick,
 		}
 		if _, rest, shared := topic.Shared(b.filter); shared {
 			b.shared, b.match = true, rest
@@ -229,6 +229,13 @@ func (x *watch) gotSuback(a *packet.Suback) {
 		if st == nil {
 			st = &standing{since: x.m.tick, qos: b.qos, noLocal: b.noLocal, match: b.match, shared: b.shared}
 			x.sess.standing[b.filter] = st
+		}
+		for _, later := range x.asked { // on their way, perhaps in force already
+			for _, c := range later {
+				if c.filter == b.filter {
+					st.qos, st.noLocal = min(st.qos, c.qos), st.noLocal || c.noLocal
+				}
+			}
 		}
 	}
 }

@@ -173,6 +173,9 @@ func (w *World) serverClosed(k *link) {
 	if !x.closedAt.IsZero() {
 		return
 	}
+	if x.well() && !w.model.closing && !w.model.troubledSince(time.Now().Add(-2*slack)) {
+		w.model.wrongLocked("the server closes the connection of %s, which is well", x.name)
+	}
 	x.closedAt = time.Now()
 	x.drained = k.up.drained()
 	w.model.next()

@@ -186,15 +186,30 @@ func (w *World) wait(d time.Duration) {
 	}
 }
 
-// freeze lets time pass while no actor does anything.
+// freeze lets time pass while no actor does anything, and wants the server to
+// give up those that promised to.
 func (w *World) freeze(d time.Duration) {
+	var due []*watch
 	for _, a := range w.actors {
-		if a.x != nil {
-			a.x.mark(func(x *watch) { x.silent, x.slow = true, true })
+		if a.x == nil {
+			continue
 		}
+		a.x.mark(func(x *watch) {
+			if a.up && a.keep > 0 && d > a.keep*3/2+time.Minute && x.well() && x.closedAt.IsZero() {
+				due = append(due, x)
+			}
+			x.silent, x.slow = true, true
+		})
 	}
 	t := time.NewTimer(d)
 	<-t.C
+	for _, x := range due {
+		x.mark(func(x *watch) {
+			if x.closedAt.IsZero() && !x.k.host.dead.Load() {
+				x.m.wrongLocked("%s has been silent for %v, and its connection is still up", x.name, d)
+			}
+		})
+	}
 }
 
 func (w *World) newProgram(name string, h Hello) *program {
