@@ -14,7 +14,7 @@ func (d *Disk) Kill() *Disk {
 	copies := map[*blob]*blob{nil: nil}
 	clone := func(b *blob) *blob {
 		if copies[b] == nil && b != nil {
-			copies[b] = &blob{slices.Clone(b.seen), slices.Clone(b.certain), slices.Clone(b.loose), false, slices.Clone(b.stale)}
+			copies[b] = &blob{seen: slices.Clone(b.seen), certain: slices.Clone(b.certain), loose: slices.Clone(b.loose), stale: slices.Clone(b.stale)}
 		}
 		return copies[b]
 	}

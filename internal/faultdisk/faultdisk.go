@@ -46,7 +46,7 @@ type Disk struct {
 type blob struct {
 	seen, certain []byte
 	loose         []write // since the last sync
-	grown         bool    // written and synced by this process
+	ours, grown   bool    // written by this process; and synced then
 	stale         []byte  // what never counted, where it was: its blocks may come back
 }
 

@@ -48,6 +48,7 @@ func (f *faultFile) WriteAt(p []byte, off int64) (int, error) {
 	if does && n > 0 {
 		w := write{off, slices.Clone(p[:n])}
 		f.b.seen, f.b.loose = apply(f.b.seen, w), append(f.b.loose, w)
+		f.b.ours = true
 	}
 	return n, err
 }
@@ -72,7 +73,7 @@ func (f *faultFile) Sync() error {
 		for _, w := range f.b.loose {
 			f.b.certain = apply(f.b.certain, w)
 		}
-		f.b.grown = f.b.grown || len(f.b.loose) > 0
+		f.b.grown = f.b.ours
 		f.b.loose = nil
 		f.d.syncs++
 	}
