@@ -25,7 +25,7 @@ var keepers = []keeper{
 	{"midge, none", "midge", "on the disk when the system writes it", midgeKeeps("none")},
 	{"nats-server, always", "nats-server", "on the disk (fsync)", natsKeeps("always")},
 	{"nats-server", "nats-server", "with the system; on the disk within two minutes", natsKeeps("")},
-	{"mosquitto, autosave", "mosquitto", "in memory; all of it is saved (fsync) after each change", mosquittoKeeps},
+	{"mosquitto, autosave", "mosquitto", "in memory; everything is saved (fsync) soon after", mosquittoKeeps},
 }
 
 func midgeKeeps(durability string) func(*lab, string, string, bool) ([]string, error) {
@@ -36,10 +36,12 @@ func midgeKeeps(durability string) func(*lab, string, string, bool) ([]string, e
 
 func natsKeeps(sync string) func(*lab, string, string, bool) ([]string, error) {
 	return func(_ *lab, dir, addr string, _ bool) ([]string, error) {
+		interval := ""
 		if sync != "" {
-			sync = "sync_interval: " + sync
+			interval = "sync_interval: " + sync
 		}
-		conf := fmt.Sprintf("server_name: compare\nlisten: 127.0.0.1:-1\njetstream {\n store_dir: %q\n %s\n}\nmqtt { listen: %q }\n", filepath.Join(dir, "js"), sync, addr)
+		conf := fmt.Sprintf("server_name: compare\nlisten: 127.0.0.1:-1\njetstream {\n store_dir: %q\n %s\n}\nmqtt { listen: %q }\n",
+			filepath.Join(dir, "js"), interval, addr)
 		file := filepath.Join(dir, "nats.conf")
 		return []string{"-c", file}, os.WriteFile(file, []byte(conf), 0o600)
 	}
