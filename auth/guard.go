@@ -44,6 +44,21 @@ type Policy struct {
 	// ACL says what they may do; nil: what their credentials say, or, where
 	// these say nothing of it, everything.
 	ACL *ACL
+
+	// Elsewhere gives some connections another policy, such as those of one
+	// listener. It is asked again and again, and always says the same of a
+	// connection; nil, and a nil result, is this one.
+	Elsewhere func(r midge.Remote) *Policy
+}
+
+// at is the policy for a connection.
+func (p *Policy) at(r *midge.Remote) *Policy {
+	if p.Elsewhere != nil {
+		if other := p.Elsewhere(*r); other != nil {
+			return other
+		}
+	}
+	return p
 }
 
 // A Guard puts a policy into a broker's hooks. Its methods may be called from
@@ -71,7 +86,7 @@ func (g *Guard) Install(h *midge.Hooks) {
 		return next(ctx, c)
 	}
 	h.Enhanced = func(ctx context.Context, c *midge.Connect, method string) midge.Exchange {
-		for _, m := range g.policy.Load().Methods {
+		for _, m := range g.policy.Load().at(&c.Remote).Methods {
 			if m.Name() == method {
 				return &exchange{g: g, c: c, steps: m.Begin(c)}
 			}
@@ -98,7 +113,7 @@ func (g *Guard) Stays(info midge.ClientInfo) error {
 	if !ours {
 		return nil
 	}
-	if err := g.policy.Load().stays(&c.remote, c.identity.Load()); err != nil {
+	if err := g.policy.Load().at(&c.remote).stays(&c.remote, c.identity.Load()); err != nil {
 		return fmt.Errorf("%w: %w", err, &midge.Refusal{Code: mqtt.NotAuthorized, Reason: "credentials are not valid any more"})
 	}
 	c.rights.Store(nil) // authenticators may have changed inside
@@ -109,7 +124,7 @@ func (g *Guard) Stays(info midge.ClientInfo) error {
 func (g *Guard) authenticate(ctx context.Context, c *midge.Connect) error {
 	for {
 		p := g.policy.Load()
-		id, err := p.identify(ctx, c)
+		id, err := p.at(&c.Remote).identify(ctx, c)
 		if err != nil {
 			return fmt.Errorf("auth: %w", err)
 		}
@@ -209,7 +224,7 @@ func (x *exchange) Step(ctx context.Context, data []byte) (reply []byte, done bo
 	if err != nil || id == nil {
 		return reply, false, err
 	}
-	if err := x.g.policy.Load().Revoked.check(x.c.TLS); err != nil {
+	if err := x.g.policy.Load().at(&x.c.Remote).Revoked.check(x.c.TLS); err != nil {
 		return nil, false, err
 	}
 	k, again := x.c.Access.(*guest)

@@ -253,6 +253,37 @@ func TestScramLogin(t *testing.T) {
 	}
 }
 
+// Each listener may have a policy of its own.
+func TestElsewhere(t *testing.T) {
+	inner := Policy{ACL: parse(t, "allow publish inner"), Methods: []Method{Scram{passwords(t, "carol=scram-sha-256")}}}
+	g := New(Policy{Anonymous: AnonymousNever, Elsewhere: func(r midge.Remote) *Policy {
+		if r.Listener == "unix:///inner" {
+			return &inner
+		}
+		return nil
+	}})
+	var hooks midge.Hooks
+	g.Install(&hooks)
+	in := &midge.Connect{Remote: midge.Remote{Listener: "unix:///inner"}}
+	if err := hooks.Authenticate(t.Context(), in); err != nil || !in.Access.MayPublish([]byte("inner")) || in.Access.MayPublish([]byte("outer")) {
+		t.Error(err)
+	}
+	out := &midge.Connect{Remote: midge.Remote{Listener: "unix:///outer"}}
+	if err := hooks.Authenticate(t.Context(), out); refusalCode(err) != mqtt.NotAuthorized {
+		t.Error(err)
+	}
+	if hooks.Enhanced(t.Context(), in, scram.Method) == nil || hooks.Enhanced(t.Context(), out, scram.Method) != nil {
+		t.Error("methods")
+	}
+	if g.Stays(midge.ClientInfo{Remote: in.Remote, Access: in.Access}) != nil {
+		t.Error("does not stay")
+	}
+	inner.Anonymous = AnonymousNever
+	if g.Stays(midge.ClientInfo{Remote: in.Remote, Access: in.Access}) == nil {
+		t.Error("stays")
+	}
+}
+
 // Nobody becomes somebody else on the way.
 func TestReauthenticateAsAnother(t *testing.T) {
 	users := passwords(t, "carol=scram-sha-256", "dave=scram-sha-256")

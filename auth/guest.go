@@ -55,6 +55,7 @@ func (c *guest) now() *rights {
 
 func (c *guest) under(policy *Policy, identity *Identity) *rights {
 	r := &rights{policy: policy, identity: identity}
+	policy = policy.at(&c.remote)
 	// One that came in under an older policy just before it was replaced: it
 	// can do nothing.
 	if r.no = policy.stays(&c.remote, identity) != nil; r.no {
