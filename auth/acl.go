@@ -37,12 +37,13 @@ type Verdict struct {
 // [ParseACL] and [Rules.Compile] make one.
 type ACL struct {
 	source interface {
-		lines(s *Subject) []line // the rules for s, in the order in which they are asked
+		lines(s *Subject) []*line // the rules for s, in the order in which they are asked
 	}
 	freeSubscribe bool // as Mosquitto: only what is received counts
 }
 
-// A line is a rule as it stands for one subject.
+// A line is a rule as it stands for one subject, or for all if no name is in
+// it. Immutable.
 type line struct {
 	allow    bool
 	everyone bool // about every topic, those that begin with $ included
@@ -56,7 +57,7 @@ type origin struct{ text, place string }
 
 // A view is what an ACL says to one subject. Immutable.
 type view struct {
-	list          []line
+	list          []*line
 	freeSubscribe bool
 }
 
@@ -87,8 +88,7 @@ func (a *ACL) Ask(s Subject, action Action, topic string) Verdict {
 
 // forTopic finds the first line about what is published or received.
 func forTopic[T ~string | ~[]byte](v *view, action Action, name T) *line {
-	for i := range v.list {
-		l := &v.list[i]
+	for _, l := range v.list {
 		if l.actions&action != 0 && (l.everyone || topic.Match(l.filter, name)) {
 			return l
 		}
@@ -100,8 +100,7 @@ func forTopic[T ~string | ~[]byte](v *view, action Action, name T) *line {
 // covers all that is asked for.
 func (v *view) forFilter(filter string) *line {
 	wild := topic.HasWildcard(filter)
-	for i := range v.list {
-		l := &v.list[i]
+	for _, l := range v.list {
 		if l.actions&Subscribe == 0 && !(wild && l.actions&Wildcard != 0) {
 			continue
 		}
@@ -113,8 +112,8 @@ func (v *view) forFilter(filter string) *line {
 }
 
 // denyFirst moves what denies to the front and keeps the order otherwise.
-func denyFirst(list []line) []line {
-	slices.SortStableFunc(list, func(a, b line) int {
+func denyFirst(list []*line) {
+	slices.SortStableFunc(list, func(a, b *line) int {
 		switch {
 		case a.allow == b.allow:
 			return 0
@@ -123,5 +122,4 @@ func denyFirst(list []line) []line {
 		}
 		return -1
 	})
-	return list
 }

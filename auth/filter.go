@@ -56,6 +56,21 @@ func place(filter string, s *Subject, levels bool) (out string, ok, safe bool) {
 	return out, true, safe
 }
 
+// place returns the line with the subject's names in it, nil if there are none
+// to put there; a line without names is the same for all.
+func (l *line) place(s *Subject, levels bool) (placed *line, safe bool) {
+	filter, ok, safe := place(l.filter, s, levels)
+	switch {
+	case !ok:
+		return nil, false
+	case filter == l.filter:
+		return l, safe
+	}
+	own := *l
+	own.filter = filter
+	return &own, safe
+}
+
 // checkRuleFilter wants what a client could subscribe to, once names are in
 // place; $share is none of it.
 func checkRuleFilter(filter string) error {

@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"slices"
 	"sync/atomic"
 
 	"github.com/midgemq/midge"
@@ -74,7 +75,8 @@ func (c *guest) under(policy *Policy, identity *Identity) *rights {
 }
 
 // lines adds what credentials allow to the rules.
-func (p *Permissions) lines(list []line, s *Subject) []line {
+func (p *Permissions) lines(list []*line, s *Subject) []*line {
+	list = slices.Clip(list) // it may be everybody's
 	from := &origin{"what the credentials allow", ""}
 	for _, set := range []struct {
 		actions Action
@@ -85,7 +87,7 @@ func (p *Permissions) lines(list []line, s *Subject) []line {
 				continue
 			}
 			if f, named, safe := place(f, s, false); named && safe {
-				list = append(list, line{allow: true, actions: set.actions, filter: f, from: from})
+				list = append(list, &line{allow: true, actions: set.actions, filter: f, from: from})
 			}
 		}
 	}

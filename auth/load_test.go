@@ -135,7 +135,7 @@ func BenchmarkBystander(b *testing.B) {
 func (h *house) flood(tried *atomic.Int64) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var all sync.WaitGroup
-	for range 50 {
+	for range 100 {
 		all.Go(func() {
 			pace := time.NewTicker(2 * time.Millisecond)
 			defer pace.Stop()

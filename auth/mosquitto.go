@@ -2,6 +2,7 @@ package auth
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -17,8 +18,8 @@ import (
 // It is kinder than Mosquitto to tabs and to comments that do not begin in the
 // first column.
 type mosquittoRules struct {
-	sections map[string][]line // by user; "" for those without
-	patterns []line
+	sections map[string][]*line // by user; "" for those without
+	patterns []*line
 }
 
 // The words of an acl_file. Its readers may subscribe anyway.
@@ -33,7 +34,7 @@ var mosquittoAccess = map[string]struct {
 }
 
 func parseMosquitto(r *reader) (*ACL, error) {
-	m := &mosquittoRules{sections: map[string][]line{}}
+	m := &mosquittoRules{sections: map[string][]*line{}}
 	user := ""
 	for r.next() {
 		word, rest := cutWord(r.text)
@@ -62,42 +63,42 @@ func parseMosquitto(r *reader) (*ACL, error) {
 }
 
 // mosquittoLine reads what is behind topic or pattern.
-func mosquittoLine(r *reader, rest string) (l line, ok bool) {
+func mosquittoLine(r *reader, rest string) (l *line, ok bool) {
 	word, filter := cutWord(rest)
 	access, known := mosquittoAccess[word]
 	switch {
 	case word == "":
 		r.fail("a topic is missing")
-		return l, false
+		return nil, false
 	case filter == "": // one word is a topic, whatever it says
 		filter, access = word, mosquittoAccess["readwrite"]
 	case !known:
 		r.fail("%q is none of read, write, readwrite and deny", word)
-		return l, false
+		return nil, false
 	}
 	if err := checkRuleFilter(filter); err != nil {
 		r.fail("%q: %w", filter, err)
-		return l, false
+		return nil, false
 	}
-	return line{allow: access.allow, actions: access.actions, filter: filter, from: r.origin()}, true
+	return &line{allow: access.allow, actions: access.actions, filter: filter, from: r.origin()}, true
 }
 
-func (m *mosquittoRules) lines(s *Subject) []line {
-	list := append([]line(nil), m.sections[s.User]...)
+func (m *mosquittoRules) lines(s *Subject) []*line {
+	section := m.sections[s.User]
 	if len(m.patterns) == 0 {
-		return list
+		return section
 	}
+	list := slices.Concat(section, make([]*line, 0, len(m.patterns)))
 	for _, name := range []string{s.User, s.Client} {
 		if strings.ContainsAny(name, "+#") {
 			// Such a name could widen any pattern: none is to be trusted.
 			why := &origin{fmt.Sprintf("the name %q has a wildcard, and there are patterns", name), m.patterns[0].from.place}
-			return append(list, line{everyone: true, actions: ReadWrite, from: why})
+			return append(list, &line{everyone: true, actions: ReadWrite, from: why})
 		}
 	}
 	for _, p := range m.patterns {
-		var named, safe bool
-		if p.filter, named, safe = place(p.filter, s, true); named && (safe || !p.allow) {
-			list = append(list, p)
+		if placed, safe := p.place(s, true); placed != nil && (safe || !p.allow) {
+			list = append(list, placed)
 		}
 	}
 	return list

@@ -97,8 +97,7 @@ type ruleSet struct {
 
 type compiled struct {
 	*Rule
-	actions Action
-	from    *origin
+	lines []*line // one for each topic
 }
 
 // Compile checks the rules. An error names every one that makes no sense.
@@ -119,7 +118,11 @@ func (r Rules) Compile() (*ACL, error) {
 		if text == "" {
 			text = rule.String()
 		}
-		set.list = append(set.list, compiled{&rule, actions, &origin{text, place}})
+		c := compiled{Rule: &rule}
+		for _, t := range rule.Topics {
+			c.lines = append(c.lines, &line{allow: !rule.Deny, actions: actions, filter: t, from: &origin{text, place}})
+		}
+		set.list = append(set.list, c)
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
@@ -149,22 +152,23 @@ func (r *Rule) check() (all Action, err error) {
 	return all, nil
 }
 
-func (set *ruleSet) lines(s *Subject) (list []line) {
+func (set *ruleSet) lines(s *Subject) (list []*line) {
 	for i := range set.list {
 		c := &set.list[i]
 		if !c.isAbout(s, set.groups) {
 			continue
 		}
-		for _, t := range c.Topics {
-			filter, named, safe := place(t, s, false)
-			l := line{allow: !c.Deny, actions: c.actions, filter: filter, from: c.from}
+		for _, l := range c.lines {
+			placed, safe := l.place(s, false)
 			switch {
-			case !named, !safe && l.allow:
+			case placed == nil, !safe && l.allow:
 				continue
 			case !safe: // rather too much than too little
-				l.everyone = true
+				all := *l
+				all.everyone = true
+				placed = &all
 			}
-			list = append(list, l)
+			list = append(list, placed)
 		}
 	}
 	if set.denyFirst {
