@@ -2,6 +2,7 @@ package auth
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/midgemq/midge/topic"
 )
@@ -49,7 +50,20 @@ type line struct {
 	everyone bool // about every topic, those that begin with $ included
 	actions  Action
 	filter   string
+	prefix   string // of every topic it is about
 	from     *origin
+}
+
+// about returns l for a filter.
+func (l line) about(filter string) *line {
+	l.filter, l.prefix = filter, filter
+	if i := strings.IndexAny(filter, "+#"); i >= 0 {
+		l.prefix = filter[:i]
+		if filter[i] == '#' { // "a/#" is about "a", too
+			l.prefix = strings.TrimSuffix(l.prefix, "/")
+		}
+	}
+	return &l
 }
 
 // An origin is where a line comes from.
@@ -89,11 +103,16 @@ func (a *ACL) Ask(s Subject, action Action, topic string) Verdict {
 // forTopic finds the first line about what is published or received.
 func forTopic[T ~string | ~[]byte](v *view, action Action, name T) *line {
 	for _, l := range v.list {
-		if l.actions&action != 0 && (l.everyone || topic.Match(l.filter, name)) {
+		if l.actions&action != 0 && (l.everyone || begins(name, l.prefix) && topic.Match(l.filter, name)) {
 			return l
 		}
 	}
 	return nil
+}
+
+// begins sorts out most lines at little cost.
+func begins[T ~string | ~[]byte](name T, prefix string) bool {
+	return len(name) >= len(prefix) && string(name[:len(prefix)]) == prefix
 }
 
 // forFilter finds the first line about a subscription: one whose filter

@@ -273,7 +273,7 @@ func TestRuleString(t *testing.T) {
 func TestCovers(t *testing.T) {
 	filters := []string{"#", "+", "a", "a/#", "a/+", "+/#", "+/b", "a/b", "a/b/#", "a/+/c", "$SYS/#", "$SYS/a", "/", "+/+", "a/"}
 	names := []string{"a", "b", "a/b", "a/b/c", "a/", "/", "a/x/c", "$SYS", "$SYS/a", "b/b", "a/b/c/d"}
-	matches := func(f, n string) bool { return forTopic(&view{list: []*line{{filter: f, actions: 1}}}, 1, n) != nil }
+	matches := func(f, n string) bool { return forTopic(&view{list: []*line{line{actions: 1}.about(f)}}, 1, n) != nil }
 	for _, by := range filters {
 		for _, f := range filters {
 			got := covers(by, f)

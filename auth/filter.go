@@ -66,9 +66,7 @@ func (l *line) place(s *Subject, levels bool) (placed *line, safe bool) {
 	case filter == l.filter:
 		return l, safe
 	}
-	own := *l
-	own.filter = filter
-	return &own, safe
+	return l.about(filter), safe
 }
 
 // checkRuleFilter wants what a client could subscribe to, once names are in

@@ -35,7 +35,8 @@ func FuzzParseACL(f *testing.F) {
 	})
 }
 
-// A filter that covers another matches all that the other does.
+// A filter that covers another matches all that the other does, and a line is
+// about what its filter matches.
 func FuzzCovers(f *testing.F) {
 	f.Add("a/#", "a/+/b", "a/x/b")
 	f.Add("+/#", "#", "$SYS")
@@ -43,6 +44,9 @@ func FuzzCovers(f *testing.F) {
 	f.Fuzz(func(t *testing.T, by, filter, name string) {
 		if topic.CheckFilter(by) != nil || topic.CheckFilter(filter) != nil || topic.CheckName(name) != nil {
 			return
+		}
+		if found := forTopic(&view{list: []*line{line{actions: Publish}.about(by)}}, Publish, name) != nil; found != topic.Match(by, name) {
+			t.Errorf("a line about %q, asked about %q, says %v", by, name, found)
 		}
 		if covers(by, filter) && topic.Match(filter, name) && !topic.Match(by, name) {
 			t.Errorf("%q covers %q, but not %q", by, filter, name)

@@ -87,7 +87,7 @@ func (p *Permissions) lines(list []*line, s *Subject) []*line {
 				continue
 			}
 			if f, named, safe := place(f, s, false); named && safe {
-				list = append(list, &line{allow: true, actions: set.actions, filter: f, from: from})
+				list = append(list, line{allow: true, actions: set.actions, from: from}.about(f))
 			}
 		}
 	}

@@ -80,7 +80,7 @@ func mosquittoLine(r *reader, rest string) (l *line, ok bool) {
 		r.fail("%q: %w", filter, err)
 		return nil, false
 	}
-	return &line{allow: access.allow, actions: access.actions, filter: filter, from: r.origin()}, true
+	return line{allow: access.allow, actions: access.actions, from: r.origin()}.about(filter), true
 }
 
 func (m *mosquittoRules) lines(s *Subject) []*line {

@@ -120,7 +120,7 @@ func (r Rules) Compile() (*ACL, error) {
 		}
 		c := compiled{Rule: &rule}
 		for _, t := range rule.Topics {
-			c.lines = append(c.lines, &line{allow: !rule.Deny, actions: actions, filter: t, from: &origin{text, place}})
+			c.lines = append(c.lines, line{allow: !rule.Deny, actions: actions, from: &origin{text, place}}.about(t))
 		}
 		set.list = append(set.list, c)
 	}
