@@ -117,6 +117,16 @@ type settings struct {
 	keepAliveMax uint16      // seconds; 0: the client's choice
 }
 
+// WithDefaults returns c with every default in place, as New would use it. The
+// error names every value that is out of range.
+func (c Config) WithDefaults() (Config, error) {
+	s, err := c.resolve()
+	if err != nil {
+		return c, err
+	}
+	return s.Config, nil
+}
+
 // resolve puts defaults in place and names every value that is out of range.
 func (c Config) resolve() (*settings, error) {
 	s := &settings{Config: c}

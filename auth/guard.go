@@ -110,7 +110,7 @@ func (g *Guard) Apply(b *midge.Broker, p Policy) (gone []midge.ClientInfo) {
 // with [midge.Broker.Reauthorize].
 func (g *Guard) Stays(info midge.ClientInfo) error {
 	c, ours := info.Access.(*guest)
-	if !ours {
+	if !ours || c.g != g { // another guard's are its own business
 		return nil
 	}
 	if err := g.policy.Load().at(&c.remote).stays(&c.remote, c.identity.Load()); err != nil {

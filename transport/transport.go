@@ -90,6 +90,12 @@ type Options struct {
 	// everywhere but on Linux: each connection is for a goroutine to read.
 	Poller func() *Poller
 
+	// Listen binds the socket of a listener that is not a unix one, for an
+	// option of sockets that has no field here; network is "tcp". It may run
+	// anything on the way, such as noting the address. nil: net.ListenConfig does,
+	// with KeepAlive.
+	Listen func(ctx context.Context, network, address string) (net.Listener, error)
+
 	// OnError hears of what the listener survived: failed accepts, refused
 	// upgrades (*RefusedError). Called from several goroutines; must not
 	// block. nil: nobody is told.
@@ -125,9 +131,12 @@ func Listen(ctx context.Context, url string, opts Options) (Listener, error) {
 		return nil, fmt.Errorf("transport: listen %s: %w", url, err)
 	}
 	var ln net.Listener
-	if a.kind == Unix {
+	switch {
+	case a.kind == Unix:
 		ln, err = listenUnix(ctx, a.host, opts)
-	} else {
+	case opts.Listen != nil:
+		ln, err = opts.Listen(ctx, "tcp", a.host)
+	default:
 		lc := net.ListenConfig{KeepAlive: opts.KeepAlive}
 		ln, err = lc.Listen(ctx, "tcp", a.host)
 	}

@@ -22,7 +22,11 @@ import (
 const exitDamaged = 3
 
 const checkText = `
-Reads the folder DATADIR that midge serve --data keeps, checks every byte of it,
+With -c or --mosquitto-conf, reads a configuration and the files that it names,
+and says what is wrong or what would listen where. It ends with 1 if something is
+wrong.
+
+Otherwise reads the folder DATADIR that midge serve --data keeps, checks every byte of it,
 and prints what is stored. It changes nothing, and needs no broker to stop: of a
 folder in use it shows one moment.
 
@@ -30,16 +34,28 @@ It ends with 0; with 3 if something could not be read; with 1 if there is no
 store, or one of a later version; with 2 if the command line makes no sense.
 
 Examples:
+  midge check -c midge.toml
   midge check /var/lib/midge
   midge check --sessions 100 /var/lib/midge
   midge check --json --sessions -1 /var/lib/midge | jq '.sessions[].client'`
 
 func checkCmd(_ context.Context, args []string, out, errs io.Writer) error {
-	fs := newFlags("check", out, errs, "midge check [options] DATADIR", checkText)
+	fs := newFlags("check", out, errs, "midge check -c FILE | midge check [options] DATADIR", checkText)
+	var f serveFlags
+	f.defineSources(fs.FlagSet)
 	asJSON := fs.Bool("json", false, "print it as JSON")
 	most := fs.Int("sessions", 10, "list `n` sessions, those with the longest queues; -1 lists all")
-	if err := parse(fs, args, 1); err != nil {
+	folders := func() int {
+		if f.file != "" || f.mosquitto != "" {
+			return 0
+		}
+		return 1
+	}
+	if err := parseCounted(fs, args, folders); err != nil {
 		return err
+	}
+	if folders() == 0 {
+		return orUsage(fs, checkConfig(&f, out))
 	}
 	dir := fs.Arg(0)
 	opt := disk.Options{ReadOnly: true, Logger: slog.New(slog.DiscardHandler)}

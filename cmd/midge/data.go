@@ -54,17 +54,17 @@ func (f *dataFlags) options() (*disk.Options, error) {
 
 // openData opens the folder, draws how far it is if somebody looks, and tells
 // the service manager.
-func (f *dataFlags) openData(o *disk.Options, svc *service, errs io.Writer) (*disk.Store, error) {
+func openData(dir string, o *disk.Options, svc *service, errs io.Writer) (*disk.Store, error) {
 	o.Logger = svc.log
 	if runtime.GOMAXPROCS(0) == 1 && os.Getenv("GOMAXPROCS") == "" {
 		runtime.GOMAXPROCS(2) // a sync would hold up everybody else: it is a while before the runtime takes notice
 	}
-	done := drawProgress(errs, "reading "+f.dir, o)
+	done := drawProgress(errs, "reading "+dir, o)
 	if svc.Notifier != nil {
 		svc.tell(svc.Extend(startMargin))
 		o.Progress = svc.reading
 	}
-	st, err := disk.Open(f.dir, *o)
+	st, err := disk.Open(dir, *o)
 	done()
 	if err != nil {
 		return nil, fmt.Errorf("%w\n%s", err, f.advise(err))

@@ -29,7 +29,9 @@ type command struct {
 func commands() []command {
 	return []command{
 		{"serve", "run the broker (what midge does without a command)", serve},
-		{"check", "print what the broker has stored, and what is damaged", checkCmd},
+		{"config", "print a configuration file with every key explained", configCmd},
+		{"check", "look through a configuration, or what the broker has stored", checkCmd},
+		{"reload", "have a running broker read its configuration again", reloadCmd},
 		{"pub", "publish messages", pubCmd},
 		{"sub", "subscribe and print messages", subCmd},
 		{"rr", "make a request and print the response", rrCmd},
@@ -96,7 +98,8 @@ func help(out io.Writer) {
 	fmt.Fprint(out, `
 Examples:
   midge                                        a broker on 127.0.0.1:1883
-  midge --tcp :1883 --ws :8080                 on every address, and for browsers
+  midge -c midge.toml                          as a configuration file says
+  midge --tcp :1883 --password-file users      on every address, for those who have a password
   midge --tls :8883 --cert c.pem --key k.pem   with TLS
   midge --data /var/lib/midge                  remembering what it acknowledged
   midge conform 127.0.0.1:1883                 test the broker there

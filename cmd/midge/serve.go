@@ -8,8 +8,6 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"net/url"
-	"path/filepath"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -17,17 +15,23 @@ import (
 	"time"
 
 	"github.com/midgemq/midge"
+	"github.com/midgemq/midge/internal/config"
+	"github.com/midgemq/midge/store"
 	"github.com/midgemq/midge/store/disk"
-	"github.com/midgemq/midge/transport"
 )
 
-// serveFlags are the options of midge serve.
+// serveFlags are the options of midge serve. Most are short for keys of the
+// configuration.
 type serveFlags struct {
+	file, mosquitto   string
+	set               list
 	urls              []string // in the order given
 	cert, key, cafile string
 	requireCert       bool
 	wsPath            string
 	origins           list
+	anonymous         bool
+	passwords, acl    string
 	verbose           bool
 	data              dataFlags
 }
@@ -39,6 +43,7 @@ func (l *list) String() string     { return strings.Join(*l, ",") }
 func (l *list) Set(s string) error { *l = append(*l, s); return nil }
 
 func (f *serveFlags) define(fs *flag.FlagSet) {
+	f.defineSources(fs)
 	for _, kind := range []struct{ name, usage string }{
 		{"tcp", "listen for MQTT on `host:port`"},
 		{"tls", "listen for MQTT over TLS on `host:port`"},
@@ -46,8 +51,8 @@ func (f *serveFlags) define(fs *flag.FlagSet) {
 		{"wss", "listen for MQTT over WebSocket and TLS on `host:port`"},
 	} {
 		fs.Func(kind.name, kind.usage+" (repeatable)", func(addr string) error {
-			if _, _, err := net.SplitHostPort(addr); err != nil {
-				return fmt.Errorf("want host:port, such as :1883 or 127.0.0.1:1883")
+			if err := hostPort(addr); err != nil {
+				return err
 			}
 			addr = kind.name + "://" + addr
 			if kind.name == "ws" || kind.name == "wss" {
@@ -58,9 +63,8 @@ func (f *serveFlags) define(fs *flag.FlagSet) {
 		})
 	}
 	fs.Func("unix", "listen for MQTT on the unix socket `path` (repeatable)", func(path string) error {
-		path, err := filepath.Abs(path)
-		u := url.URL{Scheme: "unix", Path: path} // # ? and % are part of the name
-		f.urls = append(f.urls, u.String())
+		u, err := unixURL(path)
+		f.urls = append(f.urls, u)
 		return err
 	})
 	fs.StringVar(&f.cert, "cert", "", "PEM `file` with the certificate for --tls and --wss")
@@ -69,52 +73,11 @@ func (f *serveFlags) define(fs *flag.FlagSet) {
 	fs.BoolVar(&f.requireCert, "require-cert", false, "let nobody in without a client certificate (needs --cafile)")
 	fs.StringVar(&f.wsPath, "ws-path", "/mqtt", "`path` of --ws and --wss")
 	fs.Var(&f.origins, "ws-origin", "`origin` of web pages that may connect, such as https://example.org; * is any (repeatable; default: pages of this host)")
+	fs.BoolVar(&f.anonymous, "allow-anonymous", false, "let in clients without credentials, on every listener (default: on loopback and unix sockets alone)")
+	fs.StringVar(&f.passwords, "password-file", "", "`file` with users and passwords, as midge passwd or mosquitto_passwd write it")
+	fs.StringVar(&f.acl, "acl-file", "", "`file` with rules about topics, Mosquitto's or midge's")
 	fs.BoolVar(&f.verbose, "v", false, "log every connection")
 	f.data.define(fs)
-}
-
-// listeners makes the configuration's listeners of the flags; handed are
-// sockets that are served besides.
-func (f *serveFlags) listeners(handed *service) ([]midge.Listener, error) {
-	var all []midge.Listener
-	if len(handed.sockets) > 0 {
-		all = []midge.Listener{} // no default
-	}
-	secure := handed.secure()
-	for _, url := range f.urls {
-		kind, _, _ := strings.Cut(url, ":")
-		secure = secure || kind == "tls" || kind == "wss"
-		all = append(all, midge.Listener{URL: strings.Replace(url, "\x00", f.wsPath, 1), Options: f.options(kind)})
-	}
-	switch {
-	case secure && (f.cert == "" || f.key == ""):
-		return nil, errors.New("--tls and --wss need --cert and --key")
-	case !secure && (f.cert != "" || f.key != "" || f.cafile != "" || f.requireCert):
-		return nil, errors.New("--cert, --key, --cafile and --require-cert need --tls or --wss")
-	case f.requireCert && f.cafile == "":
-		return nil, errors.New("--require-cert needs --cafile")
-	}
-	return all, nil
-}
-
-// options are those of a listener of this kind.
-func (f *serveFlags) options(kind string) (o transport.Options) {
-	o.WebSocket.Origins = f.origins
-	if kind == "tls" || kind == "wss" {
-		o.TLS = f.tls()
-	}
-	return o
-}
-
-func (f *serveFlags) tls() *transport.ServerTLS {
-	t := &transport.ServerTLS{CertFile: f.cert, KeyFile: f.key, ClientCAFile: f.cafile}
-	switch {
-	case f.requireCert:
-		t.ClientAuth = transport.RequireClientCert
-	case f.cafile != "":
-		t.ClientAuth = transport.OptionalClientCert
-	}
-	return t
 }
 
 func serve(ctx context.Context, args []string, out, errs io.Writer) error {
@@ -122,6 +85,12 @@ func serve(ctx context.Context, args []string, out, errs io.Writer) error {
 	fs := newFlags("serve", out, errs, "midge serve [options]", `
 Runs an MQTT broker until it is interrupted. Without a listener it listens on
 `+strings.TrimPrefix(midge.DefaultListen, "tcp://")+`. Port 0 lets the system choose.
+A configuration file (-c) has more to say, see midge config; what is given here
+comes before the environment (MIDGE_SECTION_KEY), and that before the file.
+Clients without credentials are let in where nobody else can connect, on
+loopback and unix sockets; --allow-anonymous lets them in everywhere. SIGHUP and
+midge reload read the files again without dropping anybody who may stay.
+
 With --data, what it has acknowledged outlives it. A service manager that asks
 (systemd: Type=notify, WatchdogSec=) hears when it is ready and how it is, and
 may hand its sockets over; one named tls, ws or wss (FileDescriptorName=) is
@@ -129,7 +98,11 @@ served as that, any other as plain MQTT.
 
 Examples:
   midge serve --tcp :1883 --tcp [::1]:2883
+  midge serve -c /etc/midge/midge.toml
+  midge serve --mosquitto-conf /etc/mosquitto/mosquitto.conf
+  midge serve --tcp :1883 --password-file passwords --acl-file acl
   midge serve --tls :8883 --wss :8443 --cert server.pem --key server.key
+  midge serve --set limits.max_packet_size=64KiB
   midge serve --unix /run/midge.sock
   midge serve --data /var/lib/midge
   midge serve --data /var/lib/midge --durability interval --interval 200ms`)
@@ -137,40 +110,48 @@ Examples:
 	if err := parse(fs, args, 0); err != nil {
 		return err
 	}
-	level := slog.LevelInfo
-	if f.verbose {
-		level = slog.LevelDebug
+	cfg, err := f.config()
+	if err != nil {
+		return orUsage(fs, err)
 	}
-	log := slog.New(slog.NewTextHandler(errs, &slog.HandlerOptions{Level: level}))
+	log, level, closeLog, err := openLog(&cfg.Log, out, errs)
+	if err != nil {
+		return err
+	}
+	defer closeLog()
 	svc, err := newService(log)
 	if err != nil {
 		return err
 	}
-	listeners, err := f.listeners(svc)
-	if err != nil {
-		return usage(fs, err)
+	if err := f.complete(cfg, svc); err != nil {
+		return orUsage(fs, err)
 	}
-	keep, err := f.data.options()
+	r := running{cfg: cfg, flags: &f, svc: svc, out: out, log: log, level: level}
+	keep, err := cfg.Data.Options()
 	if err != nil {
-		return usage(fs, err)
+		return err
 	}
-	r := running{cfg: midge.Config{Listeners: listeners, Logger: log}, flags: &f, svc: svc, out: out}
+	if r.doors, err = newDoors(cfg, log); err != nil {
+		return err
+	}
 	if keep != nil {
-		if r.data, err = f.data.openData(keep, svc, errs); err != nil {
+		if r.data, err = openData(cfg.Data.Dir, keep, svc, errs); err != nil {
 			return err
 		}
-		r.cfg.Store = r.data
 	}
 	return r.until(ctx)
 }
 
 // A running is one broker with all that belongs to it.
 type running struct {
-	cfg   midge.Config
+	cfg   *config.Config // owned by the goroutine of until
 	flags *serveFlags
 	svc   *service
+	doors *doors
 	data  *disk.Store // nil: none
 	out   io.Writer
+	log   *slog.Logger
+	level *slog.LevelVar
 }
 
 // farewell is how long the end may take; a disk that hangs must not keep the
@@ -184,21 +165,22 @@ func (r *running) until(ctx context.Context) error {
 	if r.data != nil {
 		closeData = r.data.Close
 	}
-	b, err := midge.New(r.cfg)
+	told, stop := hangUps() // before anybody learns of the process
+	defer stop()
+	b, err := r.start()
 	if err != nil {
-		return errors.Join(fmt.Errorf("%w\n%s", err, advise(err)), closeData())
-	}
-	if err := r.svc.serveSockets(b, r.flags); err != nil {
-		return errors.Join(err, b.Close(), closeData())
+		return errors.Join(err, closeData())
 	}
 	greet(r.out, b.Addrs())
+	sayWhoComesIn(r.log, r.cfg)
 	r.svc.tell(r.svc.Ready())
 	if r.data != nil {
 		debug.FreeOSMemory() // what reading the folder took is not needed again
 	}
 	var watching sync.WaitGroup
-	watching.Go(func() { r.svc.watch(ctx, b, r.cfg.Store) })
-	<-ctx.Done()
+	watching.Go(func() { r.svc.watch(ctx, b, r.store()) })
+	r.reloadUntil(ctx, b, told)
+	removePID(r.cfg.Process.PIDFile)
 	r.svc.tell(r.svc.Stopping())
 	fmt.Fprintln(r.out, "midge: stopping")
 	ended := make(chan error, 1)
@@ -212,6 +194,33 @@ func (r *running) until(ctx context.Context) error {
 	case <-time.After(farewell):
 		return fmt.Errorf("gave up after %v: a connection or the disk does not let go", farewell)
 	}
+}
+
+// start makes the broker, and has it serve what it is to serve.
+func (r *running) start() (*midge.Broker, error) {
+	cfg := r.cfg.Broker()
+	cfg.Logger, cfg.Store = r.log, r.store()
+	cfg.Listeners = r.doors.listeners(r.svc.serves)
+	r.doors.install(&cfg.Hooks)
+	applyMemory(r.cfg)
+	b, err := midge.New(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("%w\n%s", err, advise(err))
+	}
+	if err := r.svc.serveSockets(b, r.doors); err != nil {
+		return nil, errors.Join(err, b.Close())
+	}
+	if err := writePID(r.cfg.Process.PIDFile); err != nil {
+		return nil, errors.Join(err, b.Close())
+	}
+	return b, nil
+}
+
+func (r *running) store() store.Store {
+	if r.data == nil {
+		return nil
+	}
+	return r.data
 }
 
 // greet says where the broker listens and how to try it.

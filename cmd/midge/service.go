@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/midgemq/midge"
+	"github.com/midgemq/midge/internal/config"
 	"github.com/midgemq/midge/internal/systemd"
 	"github.com/midgemq/midge/mqtt"
 	"github.com/midgemq/midge/store"
@@ -22,6 +23,7 @@ import (
 type service struct {
 	*systemd.Notifier
 	sockets []systemd.Socket
+	serves  []int // by socket: the listener of the configuration that is about it
 	log     *slog.Logger
 }
 
@@ -53,30 +55,34 @@ const startMargin = time.Minute
 // namedKinds are the names of sockets that say what is spoken there.
 var namedKinds = []string{"tls", "ws", "wss"}
 
-// secure reports whether one of the sockets speaks TLS.
-func (s *service) secure() bool {
-	return slices.ContainsFunc(s.sockets, func(k systemd.Socket) bool { return k.Name == "tls" || k.Name == "wss" })
+// socketURL is where a socket that was handed over is bound, and what is spoken
+// there: its name says tcp, tls, ws or wss; any other name is plain MQTT.
+func socketURL(k *systemd.Socket, wsPath string) string {
+	addr := k.Listener.Addr()
+	kind := addr.Network()
+	if slices.Contains(namedKinds, k.Name) {
+		kind = k.Name
+	}
+	u := url.URL{Scheme: kind, Host: addr.String()}
+	switch kind {
+	case "unix":
+		u.Host, u.Path = "", addr.String()
+	case "ws", "wss":
+		u.Path = wsPath
+	}
+	return u.String()
 }
 
-// serveSockets has b serve what was handed over. The name of a socket says
-// what is spoken there: tcp, tls, ws or wss; any other name is plain MQTT.
-func (s *service) serveSockets(b *midge.Broker, f *serveFlags) error {
-	for _, k := range s.sockets {
-		addr := k.Listener.Addr()
-		kind := addr.Network()
-		if slices.Contains(namedKinds, k.Name) {
-			kind = k.Name
-		}
-		u := url.URL{Scheme: kind, Host: addr.String()}
-		switch kind {
-		case "unix":
-			u.Host, u.Path = "", addr.String()
-		case "ws", "wss":
-			u.Path = f.wsPath
-		}
-		opt := f.options(kind)
-		opt.OnError = func(err error) { s.log.Info("listener", "url", u.String(), "error", err) }
-		ln, err := transport.NewListener(k.Listener, u.String(), opt)
+// serveSockets has b serve what was handed over, each as the listener of the
+// configuration that is about its address.
+func (s *service) serveSockets(b *midge.Broker, ds *doors) error {
+	for i := range s.sockets {
+		k, d := &s.sockets[i], ds.all[s.serves[i]]
+		l := d.rules.Load().listener
+		opt := ds.options(d)
+		opt.OnError = func(err error) { s.log.Info("listener", "url", l.URL, "error", err) }
+		ds.bound(config.Place(socketURL(k, "/")), d)
+		ln, err := transport.NewListener(k.Listener, l.URL, opt)
 		if err == nil {
 			err = b.Serve(ln)
 		}

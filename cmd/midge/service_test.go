@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/midgemq/midge"
+	"github.com/midgemq/midge/internal/config"
 	"github.com/midgemq/midge/internal/systemd"
 )
 
@@ -126,16 +127,24 @@ func TestServiceSockets(t *testing.T) {
 	quiet := slog.New(slog.DiscardHandler)
 	s := &service{log: quiet, sockets: []systemd.Socket{{Name: "midge.socket", Listener: ln()}, {Name: "ws", Listener: ln()}, {Name: "x", Listener: unix}}}
 	f := &serveFlags{wsPath: "/here"}
-	listeners, err := f.listeners(s)
-	if err != nil || listeners == nil || len(listeners) > 0 {
-		t.Fatalf("%v, %v: beside sockets there is no default", listeners, err)
+	c := config.Default()
+	if err := f.complete(c, s); err != nil {
+		t.Fatal(err)
+	}
+	ds, err := newDoors(c, quiet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	listeners := ds.listeners(s.serves)
+	if len(listeners) > 0 {
+		t.Fatalf("%v: beside sockets there is no default", listeners)
 	}
 	b, err := midge.New(midge.Config{Listeners: listeners, Logger: quiet})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer b.Close()
-	if err := s.serveSockets(b, f); err != nil {
+	if err := s.serveSockets(b, ds); err != nil {
 		t.Fatal(err)
 	}
 	got := strings.Join(b.Addrs(), " ")
@@ -146,7 +155,7 @@ func TestServiceSockets(t *testing.T) {
 	}
 	s.sockets = []systemd.Socket{{Name: "tls", Listener: ln()}}
 	defer s.sockets[0].Listener.Close()
-	if _, err := f.listeners(s); err == nil || !strings.Contains(err.Error(), "--cert") {
+	if err := f.complete(config.Default(), s); err == nil || !strings.Contains(err.Error(), "--cert") {
 		t.Errorf("TLS without a certificate: %v", err)
 	}
 }

@@ -26,6 +26,7 @@ var arrows = map[string][]string{
 	"internal/index":   {},
 	"internal/readbuf": {},
 	"internal/systemd": {},
+	"internal/config":  {"", "mqtt", "auth", "transport", "store/disk"},
 	"internal/vfs":     {},
 	"internal/arch":    {},
 	"internal/flight":  {},
@@ -35,7 +36,7 @@ var arrows = map[string][]string{
 	"conform": {"mqtt"},                                                                                                // docs/decisions/0004
 	"bench":   {"mqtt", "packet", "topic", "flow", "link", "transport"},
 
-	"cmd/midge": {"", "bench", "tiny", "tiny/host", "conform", "transport", "mqtt", "client", "topic", "store", "store/disk", "auth", "internal/systemd"},
+	"cmd/midge": {"", "bench", "tiny", "tiny/host", "conform", "transport", "mqtt", "client", "topic", "store", "store/disk", "auth", "internal/systemd", "internal/config"},
 
 	"store":           {"mqtt"},
 	"store/memory":    {"mqtt", "store"},

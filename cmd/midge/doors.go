@@ -1,0 +1,288 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/midgemq/midge"
+	"github.com/midgemq/midge/auth"
+	"github.com/midgemq/midge/internal/config"
+	"github.com/midgemq/midge/mqtt"
+	"github.com/midgemq/midge/transport"
+)
+
+// doors are the listeners, as far as they decide who comes in: what of them
+// can change while the broker runs.
+type doors struct {
+	log  *slog.Logger
+	all  []*door // immutable; in the order of the configuration
+	rest *door   // for sockets handed over that no listener is about
+
+	mu     sync.Mutex
+	places map[string]*door // guarded by mu; by what is bound
+
+	global atomic.Pointer[config.Config]
+}
+
+// A door is one listener.
+type door struct {
+	guard   *auth.Guard
+	hooks   midge.Hooks // the guard's
+	rules   atomic.Pointer[doorRules]
+	clients atomic.Int64
+}
+
+// doorRules are in force until the next reload. Immutable.
+type doorRules struct {
+	listener config.Listener
+	policy   auth.Policy
+	tls      *tls.Config // nil: none
+}
+
+// rulesFor reads every file a listener names.
+func rulesFor(c *config.Config, l config.Listener) (*doorRules, error) {
+	r := &doorRules{listener: l}
+	p := &r.policy
+	if name, said := l.CertName(); said {
+		p.Authenticators = append(p.Authenticators, auth.Certificates{Name: name, Required: l.WantsCert() == transport.RequireClientCert})
+	}
+	if file := either(l.PasswordFile, c.Auth.PasswordFile); file != "" {
+		users, err := auth.OpenPasswords(file)
+		if err != nil {
+			return nil, err
+		}
+		p.Authenticators = append(p.Authenticators, users)
+		p.Methods = append(p.Methods, auth.Scram{Users: users})
+	}
+	if file := either(l.ACLFile, c.Auth.ACLFile); file != "" {
+		var err error
+		if p.ACL, err = auth.LoadACL(file); err != nil {
+			return nil, err
+		}
+	}
+	allow := l.AllowAnonymous
+	if allow == nil {
+		allow = c.Auth.AllowAnonymous
+	}
+	if allow != nil {
+		p.Anonymous = map[bool]auth.Anonymous{true: auth.AnonymousAlways, false: auth.AnonymousNever}[*allow]
+	}
+	var err error
+	if len(l.CRL) > 0 {
+		if p.Revoked, err = auth.LoadRevoked(l.CRLStale, l.CRL...); err != nil {
+			return nil, err
+		}
+	}
+	if l.Secure() {
+		if r.tls, err = l.TLS(); err != nil {
+			return nil, fmt.Errorf("%s: %w", l.URL, err)
+		}
+	}
+	return r, nil
+}
+
+func either(a, b string) string {
+	if a != "" {
+		return a
+	}
+	return b
+}
+
+// newDoors reads every file that a configuration names.
+func newDoors(c *config.Config, log *slog.Logger) (*doors, error) {
+	ds := &doors{log: log, places: map[string]*door{}}
+	rules, err := allRules(c)
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range rules {
+		d := &door{guard: auth.New(r.policy)}
+		d.rules.Store(r)
+		d.guard.Install(&d.hooks)
+		ds.all = append(ds.all, d)
+	}
+	ds.rest = ds.all[len(ds.all)-1]
+	ds.all = ds.all[:len(ds.all)-1]
+	ds.global.Store(c)
+	return ds, nil
+}
+
+// allRules are those of each listener, and of sockets that no listener is
+// about. The error names everything that could not be read.
+func allRules(c *config.Config) ([]*doorRules, error) {
+	var all []*doorRules
+	var errs []error
+	for _, l := range append(slices.Clone(c.Listeners), config.Listener{}) {
+		r, err := rulesFor(c, l)
+		if err != nil && !slices.ContainsFunc(errs, func(e error) bool { return e.Error() == err.Error() }) {
+			errs = append(errs, err)
+		}
+		all = append(all, r)
+	}
+	return all, errors.Join(errs...)
+}
+
+// of is the door that a connection came through.
+func (ds *doors) of(listener string) *door {
+	ds.mu.Lock()
+	defer ds.mu.Unlock()
+	if d := ds.places[config.Place(listener)]; d != nil {
+		return d
+	}
+	return ds.rest
+}
+
+func (ds *doors) bound(place string, d *door) {
+	ds.mu.Lock()
+	defer ds.mu.Unlock()
+	ds.places[place] = d
+}
+
+// options are how a door's socket is bound and served.
+func (ds *doors) options(d *door) transport.Options {
+	l := d.rules.Load().listener
+	mode, _ := l.Mode() // checked
+	o := transport.Options{
+		WebSocket: transport.WebSocket{Origins: l.Origins}, UnixMode: mode, Nagle: l.Nagle,
+		Listen: func(ctx context.Context, _, address string) (net.Listener, error) {
+			lc := net.ListenConfig{Control: bindTo(l.Interface)}
+			ln, err := lc.Listen(ctx, "tcp"+l.IP, address)
+			if err == nil {
+				ds.bound(ln.Addr().String(), d)
+			}
+			return ln, err
+		},
+	}
+	if strings.HasPrefix(l.URL, "unix:") {
+		ds.bound(config.Place(l.URL), d)
+	}
+	if l.Secure() {
+		o.TLS = &transport.ServerTLS{GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
+			return d.rules.Load().tls, nil
+		}}
+	}
+	return o
+}
+
+// listeners are those to bind.
+func (ds *doors) listeners(except []int) []midge.Listener {
+	all := []midge.Listener{}
+	for i, d := range ds.all {
+		if !slices.Contains(except, i) {
+			all = append(all, midge.Listener{URL: d.rules.Load().listener.URL, Options: ds.options(d)})
+		}
+	}
+	return all
+}
+
+// install sets the hooks.
+func (ds *doors) install(h *midge.Hooks) {
+	h.Authenticate = func(ctx context.Context, c *midge.Connect) error {
+		d := ds.of(c.Listener)
+		if err := d.admits(c, ds.global.Load()); err != nil {
+			return err
+		}
+		return d.hooks.Authenticate(ctx, c)
+	}
+	h.Enhanced = func(ctx context.Context, c *midge.Connect, method string) midge.Exchange {
+		d := ds.of(c.Listener)
+		x := d.hooks.Enhanced(ctx, c, method)
+		if err := d.admits(c, ds.global.Load()); x != nil && err != nil {
+			return refusing{err}
+		}
+		return x
+	}
+	h.Connected = func(_ context.Context, c midge.ClientInfo) {
+		ds.of(c.Listener).clients.Add(1)
+		if ds.global.Load().Log.Connections {
+			ds.log.Info("connected", "client", c.ClientID, "user", c.Username, "remote", c.Addr, "version", c.Version.String(), "keepalive", c.KeepAlive, "clean", c.CleanStart)
+		}
+	}
+	h.Disconnected = func(_ context.Context, c midge.ClientInfo, reason mqtt.ReasonCode) {
+		ds.of(c.Listener).clients.Add(-1)
+		if ds.global.Load().Log.Connections {
+			ds.log.Info("disconnected", "client", c.ClientID, "remote", c.Addr, "reason", reason.String(), "after", time.Since(c.Since).Round(time.Millisecond))
+		}
+	}
+	if ds.global.Load().Limits.MaxPayload > 0 {
+		h.Publish = func(_ context.Context, _ midge.ClientInfo, m *mqtt.Message) error {
+			if most := ds.global.Load().Limits.MaxPayload; most > 0 && len(m.Payload) > int(most) {
+				return &midge.Refusal{Code: mqtt.ImplementationSpecificError, Reason: fmt.Sprintf("the payload has more than %v", most)}
+			}
+			return nil
+		}
+	}
+}
+
+// refusing is an Exchange with somebody who may not come in anyway.
+type refusing struct{ err error }
+
+func (r refusing) Step(context.Context, []byte) ([]byte, bool, error) { return nil, false, r.err }
+
+// admits refuses whom the listener is not for, whoever it is.
+func (d *door) admits(c *midge.Connect, g *config.Config) error {
+	l := &d.rules.Load().listener
+	longest := time.Duration(g.MQTT.MaxKeepAlive)
+	asked := time.Duration(c.KeepAlive) * time.Second
+	switch {
+	case !l.Speaks(c.Version):
+		return &midge.Refusal{Code: mqtt.UnsupportedProtocolVersion}
+	case l.MaxConnections > 0 && d.clients.Load() >= int64(l.MaxConnections):
+		return &midge.Refusal{Code: mqtt.QuotaExceeded, Reason: "the listener has no room"}
+	case c.Assigned && !g.Auth.AssignIDs:
+		return &midge.Refusal{Code: mqtt.ClientIdentifierNotValid, Reason: "a client identifier is required"}
+	case !c.Assigned && len(g.Auth.IDPrefixes) > 0 && !slices.ContainsFunc(g.Auth.IDPrefixes, func(p string) bool { return strings.HasPrefix(c.ClientID, p) }):
+		return &midge.Refusal{Code: mqtt.ClientIdentifierNotValid, Reason: "client identifiers begin otherwise here"}
+	case g.MQTT.StrictKeepAlive && c.Version != mqtt.V5 && longest > 0 && (asked == 0 || asked > longest):
+		return &midge.Refusal{Code: mqtt.ClientIdentifierNotValid, Reason: "the keep-alive is too long"}
+	}
+	return nil
+}
+
+// apply puts another configuration in force, whose listeners are as many.
+// Whoever may not stay is disconnected, and returned.
+func (ds *doors) apply(b *midge.Broker, c *config.Config) (gone []midge.ClientInfo, err error) {
+	rules, err := allRules(c)
+	if err != nil {
+		return nil, err
+	}
+	ds.global.Store(c)
+	certs := false
+	for i, d := range append(slices.Clone(ds.all), ds.rest) {
+		d.rules.Store(rules[i])
+		gone = append(gone, d.guard.Apply(b, rules[i].policy)...)
+		certs = certs || rules[i].tls != nil && rules[i].tls.ClientAuth != tls.NoClientCert
+	}
+	if certs {
+		gone = append(gone, b.Reauthorize(ds.certStays)...)
+	}
+	return gone, nil
+}
+
+// certStays returns an error for a client whose certificate the listener's
+// authorities do not vouch for any more.
+func (ds *doors) certStays(c midge.ClientInfo) error {
+	cfg := ds.of(c.Listener).rules.Load().tls
+	if cfg == nil || cfg.ClientAuth == tls.NoClientCert || c.TLS == nil {
+		return nil
+	}
+	err := config.Vouched(cfg, c.TLS)
+	if err == nil {
+		return nil
+	}
+	var unknown x509.UnknownAuthorityError
+	if errors.As(err, &unknown) {
+		err = errors.New("its authority is trusted no more")
+	}
+	return fmt.Errorf("client certificate: %w: %w", err, &midge.Refusal{Code: mqtt.NotAuthorized, Reason: "certificate is not accepted any more"})
+}

@@ -1,0 +1,131 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/midgemq/midge"
+)
+
+const reloadText = `
+Has a running midge read its configuration again, and the files that it names:
+passwords, rules, certificates, authorities and revocation lists. Clients that
+may stay notice nothing. It finds the process by its pid_file.
+
+What came of it stands in the log of the broker: which keys have changed, who
+had to go, and which keys need a restart. A mistake changes nothing.
+
+Examples:
+  midge reload -c /etc/midge/midge.toml
+  midge reload --pid-file /run/midge/midge.pid
+  systemctl reload midge                       with midge's unit`
+
+func reloadCmd(_ context.Context, args []string, out, errs io.Writer) error {
+	fs := newFlags("reload", out, errs, "midge reload [-c FILE | --pid-file FILE]", reloadText)
+	file := fs.String("c", "", "the configuration `file`: it is checked first, and names the pid_file")
+	pidFile := fs.String("pid-file", "", "`file` with the number of the process")
+	if err := parse(fs, args, 0); err != nil {
+		return err
+	}
+	if *file != "" {
+		f := serveFlags{file: *file, wsPath: "/mqtt"}
+		c, err := f.config()
+		if err == nil {
+			err = f.complete(c, &service{})
+		}
+		if err == nil {
+			_, err = allRules(c)
+		}
+		if err != nil {
+			return fmt.Errorf("%w\nnothing was reloaded", err)
+		}
+		*pidFile = either(*pidFile, c.Process.PIDFile)
+	}
+	if *pidFile == "" {
+		return usage(fs, errors.New("which process? name its pid_file with --pid-file, or a configuration that has one with -c"))
+	}
+	text, err := os.ReadFile(*pidFile)
+	if err != nil {
+		return fmt.Errorf("%w\nis midge running, with pid_file in its configuration?", err)
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err != nil || pid <= 1 {
+		return fmt.Errorf("%s holds no process number", *pidFile)
+	}
+	if err := hangUp(pid); err != nil {
+		return fmt.Errorf("process %d of %s: %w", pid, *pidFile, err)
+	}
+	fmt.Fprintf(out, "process %d reads its configuration again; its log says what came of it\n", pid)
+	return nil
+}
+
+// reloadUntil reloads whenever it is told to, until ctx ends.
+func (r *running) reloadUntil(ctx context.Context, b *midge.Broker, told <-chan os.Signal) {
+	var tick <-chan time.Time
+	if every := time.Duration(r.cfg.Process.Watch); every > 0 {
+		t := time.NewTicker(every)
+		defer t.Stop()
+		tick = t.C
+	}
+	last := r.stamp()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-told:
+		case <-tick:
+			if now := r.stamp(); now == last {
+				continue
+			}
+		}
+		r.reload(b)
+		last = r.stamp()
+	}
+}
+
+// stamp changes when one of the files does.
+func (r *running) stamp() string {
+	var b strings.Builder
+	for _, f := range append(r.cfg.Files(), r.flags.file, r.flags.mosquitto) {
+		if info, err := os.Stat(f); err == nil {
+			fmt.Fprintln(&b, f, info.Size(), info.ModTime().UnixNano())
+		}
+	}
+	return b.String()
+}
+
+// reload puts in force what can be, and says the rest. After an error
+// everything is as it was.
+func (r *running) reload(b *midge.Broker) {
+	c, err := r.flags.config()
+	if err == nil {
+		svc := *r.svc
+		err = r.flags.complete(c, &svc)
+	}
+	if err != nil {
+		r.log.Error("nothing was reloaded", "error", err)
+		return
+	}
+	c, live, restart := r.cfg.Take(c)
+	gone, err := r.doors.apply(b, c)
+	if err != nil {
+		r.log.Error("nothing was reloaded", "error", err)
+		return
+	}
+	if level, _, err := c.Log.Slog(); err == nil {
+		r.level.Set(level)
+	}
+	applyMemory(c)
+	r.cfg = c
+	if len(restart) > 0 {
+		r.log.Warn("what has changed there needs a restart; until then it is as it was", "keys", strings.Join(restart, " "))
+	}
+	r.log.Info("reloaded", "changed", strings.Join(live, " "), "disconnected", len(gone))
+	sayWhoComesIn(r.log, c)
+}

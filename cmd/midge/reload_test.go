@@ -1,0 +1,122 @@
+//go:build unix
+
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/midgemq/midge/auth"
+)
+
+func writeFile(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// passwords is a password file in which everybody's password is the name.
+func passwords(t *testing.T, path string, users ...string) {
+	t.Helper()
+	f := auth.NewPasswordFile(path)
+	for _, u := range users {
+		h, err := auth.HashPassword("sha512", u, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.Set(u, h)
+	}
+	if err := f.Write(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A reload takes up users, rules, limits and the level of the log; one who may
+// stay stays, one who may not goes; a mistake changes nothing.
+func TestReload(t *testing.T) {
+	dir := t.TempDir()
+	file, users, pid := filepath.Join(dir, "m.toml"), filepath.Join(dir, "users"), filepath.Join(dir, "pid")
+	base := "[[listener]]\nurl = 'tcp://127.0.0.1:0'\n[auth]\npassword_file = 'users'\nallow_anonymous = false\n[process]\npid_file = 'pid'\n"
+	writeFile(t, file, base)
+	passwords(t, users, "alice", "bob")
+	urls, logged, end := loggedServing(t, "serve", "-c", file)
+	_, addr, _ := strings.Cut(urls[0], "://")
+	host, port, _ := strings.Cut(addr, ":")
+	pub := func(user string) int {
+		code, _, _ := runFor(t, "pub", "-h", host, "-p", port, "-u", user, "-P", user, "-t", "t/"+user, "-m", "x", "-q", "1")
+		return code
+	}
+	if pub("alice") != exitOK || pub("bob") != exitOK || pub("eve") == exitOK {
+		t.Fatal("the users are not those of the file")
+	}
+	if code, _, _ := runFor(t, "pub", "-h", host, "-p", port, "-t", "t", "-m", "x"); code == exitOK {
+		t.Error("somebody without credentials came in")
+	}
+
+	passwords(t, users, "alice", "eve")
+	if code, _, errs := runFor(t, "reload", "-c", file); code != exitOK {
+		t.Fatal(errs)
+	}
+	logged("msg=reloaded")
+	if pub("alice") != exitOK || pub("bob") == exitOK || pub("eve") != exitOK {
+		t.Error("the users are not those of the changed file")
+	}
+
+	writeFile(t, file, base+"[log]\nlevel = 'loud'\n")
+	if code, _, errs := runFor(t, "reload", "-c", file); code == exitOK || !strings.Contains(errs, "log.level") {
+		t.Errorf("a wrong configuration is handed on: %s", errs)
+	}
+	if err := syscall.Kill(os.Getpid(), syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	logged("nothing was reloaded")
+
+	writeFile(t, file, base+"[limits]\nmax_inflight = 7\n")
+	if code, _, errs := runFor(t, "reload", "--pid-file", pid); code != exitOK {
+		t.Fatal(errs)
+	}
+	logged("keys=limits.max_inflight")
+	end()
+	if _, err := os.Stat(pid); err == nil {
+		t.Error("the pid file is still there")
+	}
+}
+
+// A file that changes is read again, if that is wished for.
+func TestReloadWatches(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "m.toml")
+	base := "[[listener]]\nurl = 'tcp://127.0.0.1:0'\n[process]\nwatch = '100ms'\n"
+	writeFile(t, file, base)
+	_, logged, _ := loggedServing(t, "serve", "-c", file)
+	writeFile(t, file, base+"[log]\nconnections = true\n")
+	logged("changed=log.connections")
+}
+
+// loggedServing is startServing whose log can be waited for.
+func loggedServing(t *testing.T, args ...string) (urls []string, logged func(want string), end func() string) {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "log")
+	urls, end = startServing(t, append(args, "--set", "log.to="+file)...)
+	seen := 0
+	return urls, func(want string) {
+		t.Helper()
+		tick := time.NewTicker(5 * time.Millisecond)
+		defer tick.Stop()
+		for range 4000 {
+			text, _ := os.ReadFile(file)
+			if i := strings.Index(string(text[seen:]), want); i >= 0 {
+				seen += i + len(want)
+				return
+			}
+			<-tick.C
+		}
+		text, _ := os.ReadFile(file)
+		t.Fatalf("%q is not in the log:\n%s", want, text)
+	}, end
+}

@@ -1,0 +1,176 @@
+package config
+
+import (
+	"time"
+
+	"github.com/midgemq/midge"
+)
+
+// A Config is a configuration file. The tags of a field are its key, what it
+// is for people, and whether a change takes effect without a restart (live).
+type Config struct {
+	Listeners []Listener `toml:"listener" help:"Where clients are served: one [[listener]] each. Without any, there is one on loopback, port 1883."`
+	Auth      Auth       `toml:"auth" help:"Who may come in, and what they may do."`
+	Data      Data       `toml:"data" help:"What outlives the process."`
+	MQTT      MQTT       `toml:"mqtt" help:"What is offered to clients."`
+	Limits    Limits     `toml:"limits" help:"Bounds of what clients can make the broker hold. What is over them is refused or dropped, counted and logged once."`
+	Log       Log        `toml:"log" help:"What an operator hears."`
+	Process   Process    `toml:"process" help:"The process itself."`
+}
+
+// A Listener is one address.
+type Listener struct {
+	URL            string   `toml:"url" help:"tcp://host:port, tls://, ws://host:port/path, wss:// or unix:///path. No host is every address; port 0 lets the system choose."`
+	AllowAnonymous *bool    `toml:"allow_anonymous" live:"yes" help:"Let in clients without credentials. Unsaid, [auth] says it; unsaid there too, they are let in where nobody else can connect: on loopback and unix sockets."`
+	PasswordFile   string   `toml:"password_file" live:"yes" help:"In place of that of [auth]."`
+	ACLFile        string   `toml:"acl_file" live:"yes" help:"In place of that of [auth]."`
+	Cert           string   `toml:"cert" live:"yes" help:"PEM file with the certificate, and those between it and its root."`
+	Key            string   `toml:"key" live:"yes" help:"PEM file with its private key."`
+	ClientCA       string   `toml:"client_ca" live:"yes" help:"PEM file, or folder of such files, with the authorities client certificates are checked against."`
+	ClientCert     string   `toml:"client_cert" live:"yes" help:"none, optional or require. Unsaid: optional with client_ca, otherwise none."`
+	UserFromCert   string   `toml:"user_from_cert" live:"yes" help:"Take the user name from the client certificate: cn, subject, dns, email or uri."`
+	CRL            []string `toml:"crl" live:"yes" help:"Files with lists of revoked client certificates."`
+	CRLStale       bool     `toml:"crl_stale" live:"yes" help:"Go on when such a list is past its time, instead of refusing its authority's clients."`
+	TLSMin         string   `toml:"tls_min" live:"yes" help:"1.2 or 1.3."`
+	Ciphers        []string `toml:"ciphers" live:"yes" help:"Cipher suites of TLS 1.2, by their OpenSSL or IANA names. Unsaid: every safe one."`
+	Origins        []string `toml:"ws_origins" help:"Web pages that may connect over WebSocket, such as https://example.org; * is any. Unsaid: pages of this host."`
+	MaxConnections int      `toml:"max_connections" live:"yes" help:"Clients connected here at once; 0: no bound of its own."`
+	Protocols      []string `toml:"protocols" live:"yes" help:"Versions of MQTT that are spoken: 3.1, 3.1.1, 5. Unsaid: all."`
+	Interface      string   `toml:"interface" help:"Network interface the socket is bound to, such as eth0 (Linux)."`
+	IP             string   `toml:"ip" help:"4 or 6: that version of IP alone."`
+	UnixMode       string   `toml:"unix_mode" help:"Permissions of a unix socket, such as 0660. Unsaid: as the umask leaves them."`
+	Nagle          bool     `toml:"nagle" help:"Let the system hold small writes back."`
+}
+
+// Auth is about clients of all listeners.
+type Auth struct {
+	AllowAnonymous *bool    `toml:"allow_anonymous" live:"yes" help:"Let in clients without credentials, on listeners that do not say it themselves. Unsaid: on loopback and unix sockets alone."`
+	PasswordFile   string   `toml:"password_file" live:"yes" help:"Users and hashed passwords, as midge passwd and mosquitto_passwd write them. Hashes of scram-sha-256 serve SCRAM too."`
+	ACLFile        string   `toml:"acl_file" live:"yes" help:"Rules about topics, in Mosquitto's form or in midge's (midge acl --help). Unsaid: who is in may do everything."`
+	AssignIDs      bool     `toml:"assign_ids" live:"yes" help:"Name clients that come without an identifier, instead of refusing them."`
+	IDPrefixes     []string `toml:"id_prefixes" live:"yes" help:"Let in only clients whose identifier begins with one of these. Unsaid: all."`
+}
+
+// Data says where and how well the broker remembers.
+type Data struct {
+	Dir        string   `toml:"dir" help:"Folder for sessions, queued and retained messages and wills. Unsaid: in memory, gone with the process."`
+	Durability string   `toml:"durability" help:"When an acknowledgement leaves: always, after fsync; interval, at once, with an fsync every interval; none, at once."`
+	Interval   Duration `toml:"interval" help:"Time between two fsyncs, for durability = interval; 0: one second."`
+}
+
+// MQTT is what is announced.
+type MQTT struct {
+	MaxQoS              int      `toml:"max_qos" help:"Highest quality of service, 0 to 2."`
+	Retain              bool     `toml:"retain" help:"Accept retained messages."`
+	Wildcards           bool     `toml:"wildcards" help:"Accept filters with + and #."`
+	SubscriptionIDs     bool     `toml:"subscription_ids" help:"Accept subscription identifiers."`
+	Shared              bool     `toml:"shared" help:"Accept shared subscriptions ($share/group/filter)."`
+	TopicAliases        int      `toml:"topic_aliases" help:"Topic aliases a client may use; 0: none."`
+	AliasesOut          int      `toml:"aliases_out" help:"Topic aliases used towards a client that takes them; 0: none."`
+	ReceiveMaximum      int      `toml:"receive_maximum" help:"Messages of QoS 1 and 2 in flight from a client."`
+	MaxKeepAlive        Duration `toml:"max_keep_alive" help:"Longest keep-alive: imposed on clients of 5.0 that ask for longer or none. 0: the client's choice."`
+	StrictKeepAlive     bool     `toml:"strict_keep_alive" live:"yes" help:"Refuse older clients, which cannot be told, for a keep-alive longer than max_keep_alive."`
+	MaxSessionExpiry    Duration `toml:"max_session_expiry" help:"How long a session outlives its connection at most; 0: as long as the client asks; -1s: no session does."`
+	ResponseInformation string   `toml:"response_information" help:"Base of response topics, for clients that ask."`
+	SysInterval         Duration `toml:"sys_interval" help:"How often $SYS topics are renewed; -1s: there are none."`
+}
+
+// Limits are bounds.
+type Limits struct {
+	MaxPacketSize     Size     `toml:"max_packet_size" help:"Largest packet, 256 bytes to 256 MiB."`
+	MaxPayload        Size     `toml:"max_payload" help:"Largest payload of a message; 0: as the packet allows. It costs the fast path of QoS 0; a bound of packets does not."`
+	MaxInflight       int      `toml:"max_inflight" help:"Messages of QoS 1 and 2 in flight to a client."`
+	MaxQueuedMessages int      `toml:"max_queued_messages" help:"Messages that wait for a client."`
+	MaxQueuedBytes    Size     `toml:"max_queued_bytes" help:"Bytes that wait for a client."`
+	MaxTopicLevels    int      `toml:"max_topic_levels" help:"Levels of a filter or a retained message's topic."`
+	MaxSubscriptions  int      `toml:"max_subscriptions" help:"Subscriptions of a client."`
+	MaxConnections    int      `toml:"max_connections" help:"Connections in all; 0: as many as the system allows."`
+	MaxSessions       int      `toml:"max_sessions" help:"Sessions that may outlive their connections."`
+	MaxRetained       int      `toml:"max_retained" help:"Retained messages."`
+	MaxRetainedBytes  Size     `toml:"max_retained_bytes" help:"Retained messages in bytes."`
+	ConnectTimeout    Duration `toml:"connect_timeout" help:"From accept to CONNACK."`
+	WriteTimeout      Duration `toml:"write_timeout" help:"A client that takes no byte for so long is cut off."`
+	Memory            Size     `toml:"memory" live:"yes" help:"Memory the process tries to stay below by collecting garbage earlier; 0: no target. It drops nothing."`
+}
+
+// Log is about the log.
+type Log struct {
+	Level       string `toml:"level" live:"yes" help:"debug, info, warn, error or none."`
+	Connections bool   `toml:"connections" live:"yes" help:"Log who connects and who leaves, at info."`
+	To          string `toml:"to" help:"stderr, stdout or a file, which is appended to."`
+	Format      string `toml:"format" help:"text or json."`
+	Time        bool   `toml:"time" help:"Begin each line with the time."`
+}
+
+// Process is about the process.
+type Process struct {
+	PIDFile string   `toml:"pid_file" help:"File for the process number, which midge reload reads."`
+	Watch   Duration `toml:"watch" help:"Look so often whether the configuration, or a file it names, has changed, and reload; 0: only when told, by SIGHUP or midge reload."`
+}
+
+// Default is the configuration of a broker that is told nothing, but for its
+// listener: see Complete.
+func Default() *Config {
+	d, err := midge.Config{}.WithDefaults()
+	if err != nil {
+		panic(err) // a default out of range
+	}
+	return &Config{
+		Auth: Auth{AssignIDs: true},
+		Data: Data{Durability: "always"},
+		MQTT: MQTT{
+			MaxQoS: d.MaxQoS, Retain: true, Wildcards: true, SubscriptionIDs: true, Shared: true,
+			TopicAliases: d.TopicAliasMaximum, AliasesOut: d.MaxAliasesOut, ReceiveMaximum: d.ReceiveMaximum,
+			SysInterval: Duration(d.SysInterval),
+		},
+		Limits: Limits{
+			MaxPacketSize: Size(d.MaxPacketSize), MaxInflight: d.MaxInflight,
+			MaxQueuedMessages: d.MaxQueuedMessages, MaxQueuedBytes: Size(d.MaxQueuedBytes),
+			MaxTopicLevels: d.MaxTopicLevels, MaxSubscriptions: d.MaxSubscriptions,
+			MaxSessions: d.MaxSessions, MaxRetained: d.MaxRetained, MaxRetainedBytes: Size(d.MaxRetainedBytes),
+			ConnectTimeout: Duration(d.ConnectTimeout), WriteTimeout: Duration(d.WriteTimeout),
+		},
+		Log: Log{Level: "info", To: "stderr", Format: "text", Time: true},
+	}
+}
+
+// Complete adds the default listener, if nobody named one.
+func (c *Config) Complete() {
+	if len(c.Listeners) == 0 {
+		c.Listeners = []Listener{defaultListener()}
+	}
+}
+
+// ListenAt adds a listener with the defaults, for its caller to fill.
+func (c *Config) ListenAt(url string) *Listener {
+	l := defaultListener()
+	l.URL = url
+	c.Listeners = append(c.Listeners, l)
+	return &c.Listeners[len(c.Listeners)-1]
+}
+
+func defaultListener() Listener { return Listener{URL: midge.DefaultListen, TLSMin: "1.2"} }
+
+// Broker is what the configuration says to package midge, listeners, hooks,
+// store and logger left out.
+func (c *Config) Broker() midge.Config {
+	m, l := &c.MQTT, &c.Limits
+	offOrNumber := func(n int) int {
+		if n <= 0 {
+			return -1
+		}
+		return n
+	}
+	return midge.Config{
+		MaxPacketSize: int(l.MaxPacketSize), ReceiveMaximum: m.ReceiveMaximum,
+		TopicAliasMaximum: offOrNumber(m.TopicAliases), MaxQoS: offOrNumber(m.MaxQoS),
+		NoRetain: !m.Retain, NoWildcards: !m.Wildcards, NoSubscriptionIDs: !m.SubscriptionIDs, NoShared: !m.Shared,
+		MaxKeepAlive: time.Duration(m.MaxKeepAlive), MaxSessionExpiry: time.Duration(m.MaxSessionExpiry),
+		ResponseInformation: m.ResponseInformation,
+		MaxInflight:         l.MaxInflight, MaxQueuedMessages: l.MaxQueuedMessages, MaxQueuedBytes: int(l.MaxQueuedBytes),
+		MaxAliasesOut: offOrNumber(m.AliasesOut), MaxTopicLevels: l.MaxTopicLevels, MaxSubscriptions: l.MaxSubscriptions,
+		MaxConnections: l.MaxConnections, MaxSessions: l.MaxSessions, MaxRetained: l.MaxRetained, MaxRetainedBytes: int(l.MaxRetainedBytes),
+		ConnectTimeout: time.Duration(l.ConnectTimeout), WriteTimeout: time.Duration(l.WriteTimeout),
+		SysInterval: time.Duration(m.SysInterval),
+	}
+}
