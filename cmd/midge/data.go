@@ -67,20 +67,20 @@ func openData(dir string, o *disk.Options, svc *service, errs io.Writer) (*disk.
 	st, err := disk.Open(dir, *o)
 	done()
 	if err != nil {
-		return nil, fmt.Errorf("%w\n%s", err, f.advise(err))
+		return nil, fmt.Errorf("%w\n%s", err, adviseOpen(dir, err))
 	}
 	return st, nil
 }
 
-// advise says what to do about a folder that cannot be opened.
-func (f *dataFlags) advise(err error) string {
+// adviseOpen says what to do about a folder that cannot be opened.
+func adviseOpen(dir string, err error) string {
 	switch {
 	case errors.Is(err, disk.ErrInUse):
 		return "another midge keeps its data there: stop it, or choose another folder"
 	case errors.Is(err, disk.ErrVersion):
 		return "start the midge that wrote it, or choose another folder; this one has left it as it is"
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
-		return "the user midge runs as must be able to write there; midge check " + f.dir + " only reads"
+		return "the user midge runs as must be able to write there; midge check " + dir + " only reads"
 	}
 	return "--data wants a folder that midge can read and write, or make"
 }
