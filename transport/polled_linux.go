@@ -97,7 +97,7 @@ func (l *polledListener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, &net.OpError{Op: "accept", Net: l.Addr().Network(), Addr: l.Addr(), Err: os.NewSyscallError("accept4", err)}
 	}
-	s := &Socket{p: l.poller(), fd: int32(nfd), kind: l.kind}
+	s := &Socket{p: l.poller(), fd: int32(nfd), kind: l.kind, away: true}
 	s.writable.Store(true)
 	if l.kind == tcpSocket {
 		s.peer = addrPort(sa)

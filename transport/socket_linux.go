@@ -40,7 +40,7 @@ type Socket struct {
 	expired  atomic.Bool  // the read deadline has passed
 
 	mu     sync.Mutex
-	away   bool       // guarded by mu: taken by Leave
+	away   bool       // guarded by mu: taken by Leave, or not attached yet
 	cond   *sync.Cond // guarded by mu: of those who wait; nil until somebody does
 	giveUp time.Time  // guarded by mu: the write deadline
 
@@ -58,10 +58,24 @@ const (
 	unixSocket
 )
 
-// Attach begins to watch the socket: from now on Wait returns it.
+// Attach begins to watch the socket: from now on Wait returns it, and at once
+// if there is something to tell already, such as a deadline that has passed.
 func (s *Socket) Attach(owner any) error {
+	if !s.enter() {
+		return net.ErrClosed
+	}
+	defer s.leave()
 	s.Owner = owner
-	return s.p.add(s)
+	if err := s.p.add(s); err != nil {
+		return err
+	}
+	if !s.Park() {
+		s.mu.Lock()
+		s.away = false
+		s.mu.Unlock()
+		s.p.post(s)
+	}
+	return nil
 }
 
 // Leave takes the socket from its Poller, for a goroutine that may block.

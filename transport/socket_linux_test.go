@@ -217,3 +217,28 @@ func TestWheel(t *testing.T) {
 		t.Errorf("%d deadlines were told, want %d", fired, want)
 	}
 }
+
+// What happens to a socket before it is attached is told then, and not to
+// somebody who does not know whose it is.
+func TestSocketBeforeAttach(t *testing.T) {
+	p, s, _ := polled(t, "tcp://127.0.0.1:0")
+	s.SetReadDeadline(time.Unix(1, 0))
+	if ready, _ := p.Wait(false); len(ready) != 0 {
+		t.Fatalf("Wait returned a socket of %v", ready[0].Owner)
+	}
+	if err := s.Attach("owner"); err != nil {
+		t.Fatal(err)
+	}
+	if got := await(t, p); got != s || got.Owner != "owner" {
+		t.Fatalf("Wait returned %v", got)
+	}
+	if _, err := s.TryRead(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("TryRead = %v", err)
+	}
+
+	_, s, _ = polled(t, "tcp://127.0.0.1:0")
+	s.Close()
+	if err := s.Attach("owner"); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("Attach of a closed socket = %v", err)
+	}
+}
