@@ -33,8 +33,8 @@ type Policy struct {
 	// Methods of enhanced authentication.
 	Methods []Method
 
-	// Anonymous is about clients without credentials, and without
-	// Authenticators about all.
+	// Anonymous is about clients without credentials, and, where there are no
+	// Authenticators and Methods, about all.
 	Anonymous Anonymous
 
 	// Revoked are client certificates that are refused, whatever else the
@@ -154,7 +154,7 @@ func (p *Policy) identify(ctx context.Context, c *midge.Connect) (*Identity, err
 			return id, err
 		}
 	}
-	if c.HasUsername && len(p.Authenticators) > 0 || c.Password != nil && len(p.Authenticators) > 0 {
+	if p.checks() && (c.HasUsername || c.Password != nil) {
 		return nil, &midge.Refusal{Code: mqtt.BadUserNameOrPassword}
 	}
 	if !p.anonymous(&c.Remote) {
@@ -163,13 +163,17 @@ func (p *Policy) identify(ctx context.Context, c *midge.Connect) (*Identity, err
 	return &Identity{User: c.Username}, nil
 }
 
+// checks reports whether there is anybody to check credentials: without, user
+// names are taken as they are.
+func (p *Policy) checks() bool { return len(p.Authenticators)+len(p.Methods) > 0 }
+
 // stays reports whether one who was let in earlier would still be.
 func (p *Policy) stays(r *midge.Remote, id *Identity) error {
 	if err := p.Revoked.check(r.TLS); err != nil {
 		return err
 	}
 	if id.Proof == nil {
-		if !p.anonymous(r) || id.User != "" && len(p.Authenticators) > 0 {
+		if !p.anonymous(r) || id.User != "" && p.checks() {
 			return errNoLonger
 		}
 		return nil

@@ -238,6 +238,9 @@ func TestScramLogin(t *testing.T) {
 	if err := c.Reauthenticate(t.Context()); err != nil {
 		t.Error(err)
 	}
+	local := newHouse(t, Policy{Methods: []Method{Scram{users}}})
+	local.in(client.Options{})
+	local.wantOut(login("carol", ""), mqtt.BadUserNameOrPassword) // a name is to be proven here, too
 	h.wantOut(with("carol", "carol"), mqtt.BadUserNameOrPassword)
 	h.wantOut(with("dave", "dave!"), mqtt.BadUserNameOrPassword)
 	h.wantOut(with("nobody", "x"), mqtt.BadUserNameOrPassword)

@@ -47,6 +47,8 @@ const (
 
 	pbkdf2Rounds = 210_000 // mosquitto_passwd: 1000
 	scramRounds  = scram.MinIterations
+
+	mosquittoSalt = 12 // bytes: what every version of it takes
 )
 
 // Bounds of what is read: a file is trusted, a slip in it is not.
@@ -78,15 +80,14 @@ func HashPassword(a Algorithm, password string, rounds int) (*Hash, error) {
 		if rounds == 0 {
 			rounds = pbkdf2Rounds
 		}
-		salt := append(salt, make([]byte, 48)...) // mosquitto takes 12 or 64 bytes
-		rand.Read(salt)
+		salt = salt[:mosquittoSalt]
 		key, err := pbkdf2.Key(sha512.New, password, salt, rounds, sha512.Size)
 		if err != nil {
 			return nil, err
 		}
 		return ParseHash(fmt.Sprintf("$7$%d$%s$%s", rounds, b64.EncodeToString(salt), b64.EncodeToString(key)))
 	case SHA512:
-		salt = salt[:12]
+		salt = salt[:mosquittoSalt]
 		return ParseHash("$6$" + b64.EncodeToString(salt) + "$" + b64.EncodeToString(saltedSHA512([]byte(password), salt)))
 	case ScramSHA256:
 		if rounds == 0 {

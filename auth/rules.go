@@ -36,9 +36,10 @@ type Rule struct {
 	// as a whole.
 	Topics []string
 
-	// Whom it is about: one of these. None at all is everyone. Users and
-	// Clients may end in * for all that begin so. A group may be one of Rules
-	// or one that authentication found the client in.
+	// Whom it is about: one of these. Where all are nil it is everyone; an
+	// empty list that is not nil is nobody. Users and Clients may end in * for
+	// all that begin so. A group may be one of Rules or one that
+	// authentication found the client in.
 	Users, Clients, Groups []string
 	Anonymous              bool // clients without a user name
 

@@ -240,3 +240,22 @@ func TestAccessLikeMosquitto(t *testing.T) {
 		t.Errorf("%d and %d outcomes, %d let something through", len(want), len(got), through)
 	}
 }
+
+// Mosquitto reads what midge passwd writes for it.
+func TestMosquittoReadsOurPasswords(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "passwords")
+	for user, algorithm := range map[string]string{"alice": "sha512-pbkdf2", "bob": "sha512"} {
+		args := []string{"passwd", "-b", "-H", algorithm, path, user, user + "!"}
+		if _, err := os.Stat(path); err != nil {
+			args = slices.Insert(args, 1, "-c")
+		}
+		run(t, binary, args...)
+	}
+	url := guardedMosquitto(t, path, "testdata/acl")
+	for _, user := range []string{"alice", "bob"} {
+		visit(t, url, user, user)
+		if _, err := client.Dial(t.Context(), url, client.Options{Username: user, Password: []byte("wrong")}); err == nil {
+			t.Errorf("%s: a wrong password does, too", user)
+		}
+	}
+}
