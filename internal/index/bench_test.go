@@ -83,7 +83,7 @@ func BenchmarkRetainedMatch(b *testing.B) {
 			b.Run(fmt.Sprint(kind.name, "/", n), func(b *testing.B) {
 				v := new(int)
 				before := heap()
-				store := NewRetained[*int]()
+				store := NewRetained[int]()
 				for i := range n {
 					store.Set(fmt.Sprintf("dev/%d/state", i), v)
 				}

@@ -12,6 +12,8 @@ type Tree[V comparable] struct {
 	root    node[set[V]]
 	version atomic.Uint64
 	mu      sync.Mutex // writers
+
+	path []*node[set[V]] // guarded by mu: room for the way to a node
 }
 
 // NewTree returns an empty tree.
@@ -34,7 +36,7 @@ func (t *Tree[V]) Renew() { t.version.Add(1) }
 func (t *Tree[V]) Add(filter string, v V) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	_, at := t.root.grow(filter, true)
+	at := t.root.grow(filter, true)
 	if s := at.Load(); s == nil {
 		at.Store(&set[V]{first: v})
 	} else if !s.add(v) {
@@ -47,17 +49,18 @@ func (t *Tree[V]) Add(filter string, v V) {
 func (t *Tree[V]) Remove(filter string, v V) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	n, at := t.root.find(filter, true)
-	if n == nil {
+	path, at := t.root.find(filter, true, t.path[:0])
+	if path == nil {
 		return false
 	}
+	defer func() { clear(path); t.path = path }()
 	s := at.Load()
 	if s == nil || !s.remove(v) {
 		return false
 	}
 	if next := s.swept(); next != s {
 		at.Store(next)
-		n.prune()
+		prune(path)
 	}
 	t.version.Add(1)
 	return true

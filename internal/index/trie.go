@@ -13,18 +13,53 @@ import (
 	"sync/atomic"
 )
 
-// A node is one level of a topic, 64 bytes. What most nodes have at most one
-// of is apart, so that a reader finds it without hashing and a chain of
-// levels needs no tables.
+// A node is one level of a topic: 64 bytes, one line of a processor's cache.
+// What most nodes have at most one of is apart, so that a reader finds it
+// without hashing and a chain of levels needs no tables.
 type node[P any] struct {
-	level  string                   // immutable; empty for +
-	parent *node[P]                 // immutable; nil for the root and for headstones
-	val    atomic.Pointer[P]        // what belongs to the topic that ends here
-	hash   atomic.Pointer[P]        // and to the one that ends in # below
-	plus   atomic.Pointer[node[P]]  // the child for +
-	only   atomic.Pointer[node[P]]  // one child by level
-	kids   atomic.Pointer[table[P]] // and all the others
+	val   atomic.Pointer[P]        // what belongs to the topic that ends here
+	hash  atomic.Pointer[P]        // and to the one that ends in # below
+	plus  atomic.Pointer[node[P]]  // the child for +
+	only  atomic.Pointer[node[P]]  // one child by level
+	kids  atomic.Pointer[table[P]] // and all the others
+	long  *string                  // immutable: the level, if short has no room for it
+	short [shortLevel]byte         // immutable: its beginning
+	size  uint8                    // immutable: its length, or one of those below
 }
+
+const (
+	shortLevel = 15
+	longLevel  = 0xFE
+	headstone  = 0xFF // stands in a table where a node was
+)
+
+// newNode keeps no part of the string: that would keep all of its topic.
+func newNode[P any](level string) *node[P] {
+	n := new(node[P])
+	if n.size = uint8(copy(n.short[:], level)); len(level) > shortLevel {
+		level = strings.Clone(level)
+		n.long, n.size = &level, longLevel
+	}
+	return n
+}
+
+// is reports whether n is the node of this level.
+func (n *node[P]) is(level []byte) bool {
+	if len(level) <= shortLevel {
+		return int(n.size) == len(level) && string(n.short[:len(level)]) == string(level)
+	}
+	return n.size == longLevel && *n.long == string(level)
+}
+
+func (n *node[P]) digest() uint64 {
+	if n.size == longLevel {
+		return maphash.String(seed, *n.long)
+	}
+	return maphash.Bytes(seed, n.short[:n.size])
+}
+
+// reserved is a level that wildcards in the first one pass over.
+func (n *node[P]) reserved() bool { return n.short[0] == '$' }
 
 // A table is a hash table of nodes by level, open addressing. Readers may
 // walk it while the writer adds; growing and cleaning make a new one.
@@ -39,7 +74,7 @@ var seed = maphash.MakeSeed()
 
 // child returns the node of one level, nil if there is none.
 func (n *node[P]) child(level []byte) *node[P] {
-	if c := n.only.Load(); c != nil && c.level == string(level) {
+	if c := n.only.Load(); c != nil && c.is(level) {
 		return c
 	}
 	t := n.kids.Load()
@@ -52,27 +87,10 @@ func (n *node[P]) child(level []byte) *node[P] {
 		if c == nil {
 			return nil
 		}
-		if c.parent != nil && c.level == string(level) {
+		if c.is(level) {
 			return c
 		}
 	}
-}
-
-// each calls visit for every child but that for + until it returns false.
-func (n *node[P]) each(visit func(*node[P]) bool) bool {
-	if c := n.only.Load(); c != nil && !visit(c) {
-		return false
-	}
-	t := n.kids.Load()
-	if t == nil {
-		return true
-	}
-	for i := range t.slots {
-		if c := t.slots[i].Load(); c != nil && c.parent != nil && !visit(c) {
-			return false
-		}
-	}
-	return true
 }
 
 // cut splits the first level off a topic.
@@ -85,41 +103,42 @@ func cut(topic string) (level, rest string, more bool) {
 	return topic, "", false
 }
 
-// grow returns the place of topic's value and the node it is at, made if need
-// be. With wild set, + and # are wildcards. The writer's lock is held.
-func (n *node[P]) grow(topic string, wild bool) (*node[P], *atomic.Pointer[P]) {
+// grow returns the place of topic's value, made if need be. With wild set, +
+// and # are wildcards. The writer's lock is held.
+func (n *node[P]) grow(topic string, wild bool) *atomic.Pointer[P] {
 	for more := true; more; {
 		var level string
 		level, topic, more = cut(topic)
 		var c *node[P]
 		switch {
 		case wild && level == "#":
-			return n, &n.hash
+			return &n.hash
 		case wild && level == "+":
 			if c = n.plus.Load(); c == nil {
-				c = &node[P]{parent: n}
+				c = new(node[P])
 				n.plus.Store(c)
 			}
 		default:
 			if c = n.child([]byte(level)); c == nil {
-				// A part of topic would keep all of it in memory.
-				c = &node[P]{level: strings.Clone(level), parent: n}
+				c = newNode[P](level)
 				n.adopt(c)
 			}
 		}
 		n = c
 	}
-	return n, &n.val
+	return &n.val
 }
 
-// find is grow for a topic that is there, and returns nil for any other.
-func (n *node[P]) find(topic string, wild bool) (*node[P], *atomic.Pointer[P]) {
+// find is grow for a topic that is there, nil for any other, and appends the
+// nodes on the way to path, the last one's own included.
+func (n *node[P]) find(topic string, wild bool, path []*node[P]) ([]*node[P], *atomic.Pointer[P]) {
 	for more := true; more; {
+		path = append(path, n)
 		var level string
 		level, topic, more = cut(topic)
 		switch {
 		case wild && level == "#":
-			return n, &n.hash
+			return path, &n.hash
 		case wild && level == "+":
 			n = n.plus.Load()
 		default:
@@ -129,7 +148,7 @@ func (n *node[P]) find(topic string, wild bool) (*node[P], *atomic.Pointer[P]) {
 			return nil, nil
 		}
 	}
-	return n, &n.val
+	return append(path, n), &n.val
 }
 
 // adopt adds a child that is not there yet.
@@ -160,7 +179,7 @@ func (t *table[P]) resized(extra int) *table[P] {
 	bigger := &table[P]{slots: make([]atomic.Pointer[node[P]], size)}
 	if t != nil {
 		for i := range t.slots {
-			if c := t.slots[i].Load(); c != nil && c.parent != nil {
+			if c := t.slots[i].Load(); c != nil && c.size != headstone {
 				bigger.put(c)
 			}
 		}
@@ -173,11 +192,11 @@ func (t *table[P]) resized(extra int) *table[P] {
 // living ever moves within a table, so readers miss nobody.
 func (t *table[P]) put(c *node[P]) {
 	mask := uint64(len(t.slots) - 1)
-	for i := maphash.String(seed, c.level) & mask; ; i = (i + 1) & mask {
+	for i := c.digest() & mask; ; i = (i + 1) & mask {
 		switch there := t.slots[i].Load(); {
 		case there == nil:
 			t.used++
-		case there.parent == nil:
+		case there.size == headstone:
 			t.dead--
 		default:
 			continue
@@ -193,11 +212,11 @@ func (n *node[P]) barren() bool {
 		n.plus.Load() == nil && n.only.Load() == nil && n.kids.Load() == nil
 }
 
-// prune removes the node and every ancestor that holds nothing any more.
-func (n *node[P]) prune() {
-	for n.parent != nil && n.barren() {
-		up := n.parent
-		switch n {
+// prune removes the last node of the path, and every one before, that holds
+// nothing any more. The root stays.
+func prune[P any](path []*node[P]) {
+	for i := len(path) - 1; i > 0 && path[i].barren(); i-- {
+		switch n, up := path[i], path[i-1]; n {
 		case up.plus.Load():
 			up.plus.Store(nil)
 		case up.only.Load():
@@ -205,7 +224,6 @@ func (n *node[P]) prune() {
 		default:
 			up.drop(n)
 		}
-		n = up
 	}
 }
 
@@ -214,12 +232,12 @@ func (n *node[P]) prune() {
 func (n *node[P]) drop(c *node[P]) {
 	t := n.kids.Load()
 	mask := uint64(len(t.slots) - 1)
-	i := maphash.String(seed, c.level) & mask
+	i := c.digest() & mask
 	for t.slots[i].Load() != c {
 		i = (i + 1) & mask
 	}
 	if t.stone == nil {
-		t.stone = new(node[P])
+		t.stone = &node[P]{size: headstone}
 	}
 	t.slots[i].Store(t.stone)
 	t.dead++
