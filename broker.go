@@ -35,7 +35,7 @@ type Broker struct {
 
 	// Concurrent by themselves.
 	index     *index.Tree[*subscription]
-	retained  *index.Retained[*message]
+	retained  *index.Retained[message]
 	stored    holding // what retained has
 	shares    shares
 	count     counters
@@ -81,7 +81,7 @@ func New(cfg Config) (*Broker, error) {
 		set: set, log: set.Logger, ctx: ctx, cancel: cancel, epoch: time.Now(),
 		scratches: sync.Pool{New: func() any { return new(scratch) }},
 		index:     index.NewTree[*subscription](),
-		retained:  index.NewRetained[*message](),
+		retained:  index.NewRetained[message](),
 		sessions:  map[string]*session{},
 		owners:    map[*session]*conn{},
 		endings:   map[string]store.Position{},

@@ -26,7 +26,7 @@ type message struct {
 	expires bool
 	qos     mqtt.QoS
 	retain  bool            // as its publisher set it
-	number  store.MessageID // of a retained one that the store has
+	number  store.MessageID // of a retained one: its place among them, that of the store if there is one
 }
 
 // remaining returns the Message Expiry Interval left at now, in seconds, and

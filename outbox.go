@@ -1,6 +1,7 @@
 package midge
 
 import (
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -137,6 +138,9 @@ func (c *conn) flushAside() {
 			if !o.tryPass() {
 				return
 			}
+			if s := o.session.Load(); s != nil && s.backlog.Load() {
+				break // there is more than this goroutine, which others wait for, has time for
+			}
 		}
 	}
 	go o.drain()
@@ -167,6 +171,7 @@ func (o *outbox) startWriting() bool {
 
 func (o *outbox) drain() {
 	for o.pass() {
+		runtime.Gosched() // others have little to do for one client each, this may have much
 	}
 }
 

@@ -2,10 +2,12 @@ package midge
 
 import (
 	"cmp"
+	"runtime"
 	"slices"
 	"sync/atomic"
 	"time"
 
+	"github.com/midgemq/midge/internal/index"
 	"github.com/midgemq/midge/mqtt"
 	"github.com/midgemq/midge/store"
 )
@@ -27,17 +29,20 @@ func (b *Broker) retain(sc *scratch) bool {
 		}
 		return true
 	}
-	if topic[0] == '$' {
-		b.retained.Set(topic, sc.keep())
-		return true
-	}
 	m := sc.keep()
-	if b.keep != nil {
+	switch {
+	case b.keep == nil:
+		m.number = store.MessageID(b.sequence.Add(1))
+	case topic[0] != '$':
 		m.number = b.keep.newMessage(sc)
 	}
-	return b.retained.SetIf(topic, m, func(old *message, had bool) bool {
+	if topic[0] == '$' {
+		b.retained.Set(topic, m)
+		return true
+	}
+	return b.retained.SetIf(topic, m, func(old *message) bool {
 		n, bytes := 1, sc.m.size()
-		if had {
+		if old != nil {
 			n, bytes = 0, bytes-old.size()
 		}
 		ok := b.stored.add(n, bytes, b.set)
@@ -83,37 +88,84 @@ func (h *holding) add(n, bytes int, set *settings) bool {
 // sweepRetained forgets retained messages whose time is up [X5-3.3.1.3-b].
 func (b *Broker) sweepRetained(now time.Time) {
 	var expired []*message
-	b.retained.Match("#", func(m *message) bool {
-		if _, alive := m.remaining(now.UnixNano()); !alive {
-			expired = append(expired, m)
+	for w := b.retained.Walk("#"); w.More(); runtime.Gosched() {
+		steps := walkSteps
+		for m := w.Next(&steps); m != nil; m = w.Next(&steps) {
+			if _, alive := m.remaining(now.UnixNano()); !alive {
+				expired = append(expired, m)
+			}
 		}
-		return true
-	})
+	}
 	for _, m := range expired {
 		b.unretain(string(m.topic), func(cur *message) bool { return cur == m })
 	}
 }
 
-// A replay is the retained messages one new subscription is owed.
+// A replay is the retained messages one new subscription is owed: found on the
+// way, or, for a session that is stored, all of them in the order in which the
+// store numbers them.
 type replay struct {
 	sub   *subscription
-	left  []*message
 	after store.Position // where the subscription is stored; its SUBACK goes first
 
+	walk  index.Walk[message]
+	until store.MessageID // what was retained later is routed to the subscription
+	held  *message        // out of walk, and not sent yet
+
+	left       []*message
 	sent, owed store.MessageID // of left, in the store: from beyond the one up to the other
 }
 
+// walkSteps is how much of the retained store is looked at in one go, and
+// briefly is how many topics those are that need not be looked at elsewhere.
+const (
+	walkSteps = 2048
+	briefly   = 512
+)
+
+// pending reports whether there may be something to send.
+func (r *replay) pending() bool { return r.walk.More() || r.held != nil || len(r.left) > 0 }
+
+// replayOf is what a new subscription of c's session is owed.
+func (c *conn) replayOf(sc *scratch, sub *subscription) replay {
+	b, r := c.b, replay{sub: sub}
+	switch n := b.retained.Len(); {
+	case n == 0:
+		return r
+	case c.session.stored.Load():
+		if n > briefly {
+			c.mayWait(sc)
+		}
+		if r.left = b.owed(sub); len(r.left) > 0 {
+			r.owed = r.left[len(r.left)-1].number
+		}
+		return r
+	}
+	r.walk, r.until = b.retained.Walk(sub.spec.Filter), b.lastRetained()
+	return r
+}
+
+// lastRetained is at least the number of every message retained so far.
+func (b *Broker) lastRetained() store.MessageID {
+	if b.keep != nil {
+		return store.MessageID(b.keep.messages.Load())
+	}
+	return store.MessageID(b.sequence.Load())
+}
+
 // owed collects what sub is to be sent of the retained store, in the order in
-// which the broker's own store numbers it.
+// which the broker's own store numbers it. It lets others go first now and then.
 func (b *Broker) owed(sub *subscription) []*message {
 	var all []*message
 	now := time.Now().UnixNano()
-	b.retained.Match(sub.spec.Filter, func(m *message) bool {
-		if _, alive := m.remaining(now); alive && sub.s.mayReceive(m.topic) {
-			all = append(all, m)
+	for w := b.retained.Walk(sub.spec.Filter); w.More(); runtime.Gosched() {
+		steps := walkSteps
+		for m := w.Next(&steps); m != nil; m = w.Next(&steps) {
+			if _, alive := m.remaining(now); alive && sub.s.mayReceive(m.topic) {
+				all = append(all, m)
+			}
 		}
-		return true
-	})
+	}
 	if b.keep != nil {
 		slices.SortFunc(all, func(x, y *message) int { return cmp.Compare(x.number, y.number) })
 	}
@@ -132,7 +184,7 @@ func (r *replay) delivery(m *message) delivery {
 // queued or appended for this subscriber, so the older cannot come behind it.
 func (b *Broker) due(d *delivery, now int64) bool {
 	if d.replay {
-		if cur, ok := b.retained.Get(string(d.m.topic)); !ok || cur != d.m {
+		if b.retained.Get(string(d.m.topic)) != d.m {
 			return false
 		}
 	}
@@ -151,13 +203,13 @@ func (s *session) owe(r replay) {
 			break
 		}
 	}
-	if len(r.left) > 0 {
+	if r.pending() {
 		s.replays = append(s.replays, r)
 		s.backlog.Store(true)
 	}
 }
 
-// owedAlready is how many retained messages are still to be sent.
+// owedAlready is how many retained messages are in line to be sent.
 func (s *session) owedAlready() (n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -167,9 +219,10 @@ func (s *session) owedAlready() (n int) {
 	return n
 }
 
-// replayLocked sends the next retained message, or skips it if it is not due
-// any more. It reports false when nothing is left or nothing can go now.
-func (s *session) replayLocked(c *conn, by *batch) bool {
+// replayLocked sends the next retained message, or more, or skips what is not
+// due any more. It reports false when nothing is left, nothing can go now, or
+// steps are used up.
+func (s *session) replayLocked(c *conn, by *batch, steps *int) bool {
 	if len(s.replays) == 0 {
 		return false
 	}
@@ -177,12 +230,19 @@ func (s *session) replayLocked(c *conn, by *batch) bool {
 	if !s.b.keep.durable(r.after) {
 		return false // the writer that takes the SUBACK out comes back here
 	}
-	if len(r.left) == 0 {
+	m := r.held
+	switch {
+	case m != nil:
+	case r.walk.More():
+		return c.outbox.replayPlain(c, by, r, steps)
+	case len(r.left) > 0:
+		m = r.left[0]
+	default:
 		s.keepReplayedLocked(r, r.owed)
 		s.replays = append(s.replays[:0], s.replays[1:]...)
 		return true
 	}
-	d := r.delivery(r.left[0])
+	d := r.delivery(m)
 	if !s.mayReceive(d.m.topic) {
 		// It was, when the subscription was made.
 	} else if d.qos == mqtt.AtMostOnce {
@@ -192,9 +252,50 @@ func (s *session) replayLocked(c *conn, by *batch) bool {
 	} else if !s.out.Ready() || !s.sendLocked(c, by, nil, &d) {
 		return false
 	}
-	r.left[0] = nil
-	r.left = r.left[1:]
+	if r.held = nil; len(r.left) > 0 {
+		r.left[0] = nil
+		r.left = r.left[1:]
+	}
 	return true
+}
+
+// replayPlain goes on with a walk and sends what it finds, up to a message that
+// is not for QoS 0. It reports false when the outbox holds enough for now, or
+// steps are used up. What it finds is the newest of its topic: what takes its
+// place is appended under the same lock, behind it.
+func (o *outbox) replayPlain(c *conn, by *batch, r *replay, steps *int) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	now := time.Now().UnixNano()
+	for o.stage == flowing && len(o.out) < flushAt {
+		m := r.walk.Next(steps)
+		if m == nil {
+			return !r.walk.More()
+		}
+		if _, alive := m.remaining(now); !alive || m.number > r.until || !r.sub.s.mayReceive(m.topic) {
+			continue
+		}
+		d := r.delivery(m)
+		if d.qos > mqtt.AtMostOnce {
+			r.held = m
+			return true
+		}
+		if o.publishLocked(m, &variant{retain: true, ids: d.ids}, now) {
+			o.wroteLocked(c, by)
+		}
+	}
+	return false
+}
+
+// walkOn goes on with a walk that has taken as long as one may at a time.
+func (s *session) walkOn() {
+	runtime.Gosched()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.walking = false
+	if c := s.conn.Load(); c != nil {
+		s.pumpLocked(c, nil)
+	}
 }
 
 // sendPlain appends a QoS 0 message that waited. It reports false when the

@@ -52,6 +52,7 @@ type session struct {
 	flying  int                      // guarded by mu: bytes of messages in out
 	queue   queue                    // guarded by mu: not sent yet
 	replays []replay                 // guarded by mu: retained messages still to be sent
+	walking bool                     // guarded by mu: walkOn is on its way
 	ended   bool                     // guarded by mu: deleted; nothing may be added
 	will    *will                    // guarded by mu: waiting for its delay to pass
 	timers  [2]*time.Timer           // guarded by mu: will delay and session expiry
@@ -294,7 +295,12 @@ func (s *session) pump(c *conn, by *batch) {
 func (s *session) pumpLocked(c *conn, by *batch) {
 	for s.resendLocked(c, by) {
 	}
-	for s.replayLocked(c, by) {
+	steps := walkSteps
+	for s.replayLocked(c, by, &steps) {
+	}
+	if steps <= 0 && !s.walking {
+		s.walking = true
+		go s.walkOn()
 	}
 	s.loadLocked(c)
 	for len(s.replays) == 0 && s.queue.n > 0 && s.out.Ready() {

@@ -30,9 +30,7 @@ func (c *conn) subscribe(sc *scratch, p *packet.Subscribe) error {
 			code = grant(sub.spec.QoS)
 			r := replay{sub: sub}
 			if wants {
-				if r.left = c.b.owed(sub); len(r.left) > 0 {
-					r.owed = r.left[len(r.left)-1].number
-				}
+				r = c.replayOf(sc, sub)
 				due += len(r.left)
 				fresh = append(fresh, r)
 			}

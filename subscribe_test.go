@@ -10,6 +10,7 @@ import (
 	"github.com/midgemq/midge"
 	"github.com/midgemq/midge/mqtt"
 	"github.com/midgemq/midge/packet"
+	"github.com/midgemq/midge/store/memory"
 )
 
 // unsubscribe sends UNSUBSCRIBE and returns the codes of its UNSUBACK.
@@ -66,16 +67,16 @@ func TestUnsubscribeUnderAHeldIdentifier311(t *testing.T) {
 	})
 }
 
-// What one SUBSCRIBE makes the broker remember to send has a bound, however
-// many filters it has.
+// What one SUBSCRIBE makes the broker remember to send, where the session is
+// stored, has a bound, however many filters it has.
 func TestOwedRetainedHaveABound(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const levels, kept = 8, 20
-		w := newWorld(t, midge.Config{MaxQueuedMessages: 10, SysInterval: -1})
+		w := newWorld(t, midge.Config{MaxQueuedMessages: 10, SysInterval: -1, Store: memory.New()})
 		for i := range kept {
 			w.b.Publish(mqtt.Message{Topic: fmt.Sprint(strings.Repeat("a/", levels), i), Payload: []byte("x"), Retain: true})
 		}
-		p := w.connect("p")
+		p := w.connect("p", lasting)
 		s := packet.Subscribe{ID: 9}
 		for i := range 1 << levels { // every one of them matches every topic
 			f := ""
