@@ -253,3 +253,37 @@ func TestExpiredAtConnect(t *testing.T) {
 		}
 	})
 }
+
+// After a restart nobody knows what an absent client may do. What waited for
+// it is judged when it is back; a will it may not say was never kept.
+func TestAccessOutlivesCrash(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		all := map[string]midge.Access{"s": noReceive("no/#"), "w": noPublish("will")}
+		hooks := midge.Hooks{Authenticate: func(_ context.Context, c *midge.Connect) error { c.Access = all[c.ClientID]; return nil }}
+		l := newLagging(time.Millisecond)
+		w := newWorld(t, midge.Config{Store: l, Hooks: hooks, SysInterval: -1})
+		s := w.connect("s", lasting)
+		s.subscribe("#", mqtt.AtLeastOnce)
+		w.say("no/sent", false)
+		w.say("yes/sent", false)
+		if m := s.wantPublish(); string(m.Topic) != "yes/sent" {
+			t.Errorf("%s", m.Topic)
+		}
+		s.nc.Close()
+		w.connect("w", lasting, func(c *packet.Connect) {
+			c.HasWill, c.Will.Topic = true, []byte("will")
+		})
+		synctest.Wait()
+		<-time.After(time.Second)
+
+		w, _ = w.restart(l, midge.Config{Hooks: hooks, SysInterval: -1})
+		w.say("no/away", false)
+		w.say("yes/away", false)
+		s = w.connect("s", lasting)
+		for _, want := range []string{"yes/sent", "yes/away"} {
+			s.wantTopic(t, want)
+		}
+		w.say("last", false)
+		s.wantTopic(t, "last")
+	})
+}
