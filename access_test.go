@@ -271,7 +271,7 @@ func TestAccessOutlivesCrash(t *testing.T) {
 		}
 		s.nc.Close()
 		w.connect("w", lasting, func(c *packet.Connect) {
-			c.HasWill, c.Will.Topic = true, []byte("will")
+			c.HasWill, c.Will.Topic, c.Will.QoS = true, []byte("will"), 1
 		})
 		synctest.Wait()
 		<-time.After(time.Second)
