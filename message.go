@@ -63,41 +63,34 @@ func (m *message) clone() *message {
 	return k
 }
 
+// A backed is a message with room for what it is made of.
+type backed[Room any] struct {
+	message
+	room Room
+}
+
 // newMessage returns a message with n bytes behind it. Together they fill one of
-// the allocator's size classes; beyond the larger ones two allocations are no
-// dearer.
+// the allocator's size classes; beyond those here two allocations are no dearer.
 func newMessage(n int) (*message, []byte) {
 	switch {
-	case n <= 24:
-		m := new(struct {
-			message
-			b [24]byte
-		})
-		return &m.message, m.b[:n]
-	case n <= 88:
-		m := new(struct {
-			message
-			b [88]byte
-		})
-		return &m.message, m.b[:n]
-	case n <= 152:
-		m := new(struct {
-			message
-			b [152]byte
-		})
-		return &m.message, m.b[:n]
-	case n <= 280:
-		m := new(struct {
-			message
-			b [280]byte
-		})
-		return &m.message, m.b[:n]
-	case n <= 408:
-		m := new(struct {
-			message
-			b [408]byte
-		})
-		return &m.message, m.b[:n]
+	case n <= 32:
+		m := new(backed[[32]byte])
+		return &m.message, m.room[:n]
+	case n <= 64:
+		m := new(backed[[64]byte])
+		return &m.message, m.room[:n]
+	case n <= 96:
+		m := new(backed[[96]byte])
+		return &m.message, m.room[:n]
+	case n <= 144:
+		m := new(backed[[144]byte])
+		return &m.message, m.room[:n]
+	case n <= 208:
+		m := new(backed[[208]byte])
+		return &m.message, m.room[:n]
+	case n <= 400:
+		m := new(backed[[400]byte])
+		return &m.message, m.room[:n]
 	}
 	return new(message), make([]byte, n)
 }

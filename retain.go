@@ -175,7 +175,7 @@ func (b *Broker) owed(sub *subscription) []*message {
 // delivery is that of a retained message: RETAIN is set
 // [MQTT-3.3.1-8, 3.1.1] [X5-3.3.1.3-b].
 func (r *replay) delivery(m *message) delivery {
-	return delivery{m: m, qos: min(m.qos, r.sub.spec.QoS), ids: r.sub.ids, retain: true, replay: true}
+	return delivery{m: m, qos: min(m.qos, r.sub.spec.QoS), ids: r.sub.ids(), retain: true, replay: true}
 }
 
 // due reports whether d is still worth sending. A retained message is not when

@@ -117,7 +117,7 @@ func (r *routeCache) build(p *plan) {
 		}
 		r.place[sub.s] = len(p.targets)
 		p.targets = append(p.targets, target{
-			s: sub.s, one: sub, ids: sub.ids, qos: sub.spec.QoS,
+			s: sub.s, one: sub, ids: sub.ids(), qos: sub.spec.QoS,
 			rap: sub.spec.RetainAsPublished, nl: sub.spec.NoLocal,
 		})
 	}
@@ -154,7 +154,7 @@ func (t *target) merge(subs []*subscription) {
 		t.qos = max(t.qos, sub.spec.QoS)
 		t.rap = t.rap || sub.spec.RetainAsPublished
 		t.nl = t.nl || sub.spec.NoLocal
-		t.ids = append(t.ids, sub.ids...)
+		t.ids = append(t.ids, sub.ids()...)
 	}
 }
 

@@ -86,7 +86,7 @@ func (c *conn) subscribeOne(sc *scratch, p *packet.Subscribe, req packet.Subscri
 	if refusal := c.askSubscribe(sc, &sub.spec); refusal != nil {
 		return nil, false, refusal.Code
 	}
-	sub.ids = subscriptionIDs(sub.spec.ID)
+	sub.id[0] = sub.spec.ID
 
 	s := c.session
 	s.mu.Lock()

@@ -15,8 +15,16 @@ type subscription struct {
 	s     *session
 	group *group
 	spec  Subscription
-	ids   []uint32 // spec.ID as a delivery carries it
-	seq   uint64   // a later subscription replaces an earlier one to the same filter
+	seq   uint64    // a later subscription replaces an earlier one to the same filter
+	id    [1]uint32 // spec.ID, for ids
+}
+
+// ids is the subscription's identifier as deliveries share it; nil: none.
+func (sub *subscription) ids() []uint32 {
+	if sub.id[0] == 0 {
+		return nil
+	}
+	return sub.id[:]
 }
 
 // A group is one shared subscription: a share name and a filter.
@@ -151,16 +159,8 @@ func (g *group) delivery(sc *scratch, m *member) delivery {
 		share:  g,
 		qos:    min(sc.m.qos, spec.QoS),
 		retain: sc.m.retain && spec.RetainAsPublished,
-		ids:    m.sub.ids,
+		ids:    m.sub.ids(),
 	}
-}
-
-// subscriptionIDs is a subscription's identifier as deliveries share it.
-func subscriptionIDs(id uint32) []uint32 {
-	if id == 0 {
-		return nil
-	}
-	return []uint32{id}
 }
 
 // grant is the SUBACK code for a granted QoS.
