@@ -21,6 +21,15 @@ func checkConfig(f *serveFlags, out io.Writer) error {
 	if err != nil {
 		return err
 	}
+	if f.mosquitto != "" {
+		r, err := f.fromMosquitto()
+		if err != nil {
+			return err
+		}
+		for _, n := range r.Notes {
+			fmt.Fprintln(out, n)
+		}
+	}
 	rules, err := allRules(c)
 	if err != nil {
 		return err

@@ -31,6 +31,7 @@ func commands() []command {
 		{"serve", "run the broker (what midge does without a command)", serve},
 		{"config", "print a configuration file with every key explained", configCmd},
 		{"check", "look through a configuration, or what the broker has stored", checkCmd},
+		{"import", "make a configuration of a mosquitto.conf", importCmd},
 		{"reload", "have a running broker read its configuration again", reloadCmd},
 		{"pub", "publish messages", pubCmd},
 		{"sub", "subscribe and print messages", subCmd},

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -92,7 +93,7 @@ func (r *running) reloadUntil(ctx context.Context, b *midge.Broker, told <-chan 
 // stamp changes when one of the files does.
 func (r *running) stamp() string {
 	var b strings.Builder
-	for _, f := range append(r.cfg.Files(), r.flags.file, r.flags.mosquitto) {
+	for _, f := range slices.Concat(r.cfg.Files(), r.flags.included, []string{r.flags.file}) {
 		if info, err := os.Stat(f); err == nil {
 			fmt.Fprintln(&b, f, info.Size(), info.ModTime().UnixNano())
 		}

@@ -24,6 +24,8 @@ import (
 // configuration.
 type serveFlags struct {
 	file, mosquitto   string
+	skipRefused       bool
+	included          []string // by the last reading
 	set               list
 	urls              []string // in the order given
 	cert, key, cafile string

@@ -34,6 +34,8 @@ func orUsage(fs *flagSet, err error) error {
 
 func (f *serveFlags) defineSources(fs *flag.FlagSet) {
 	fs.StringVar(&f.file, "c", "", "read the configuration `file`; midge config prints one")
+	fs.StringVar(&f.mosquitto, "mosquitto-conf", "", "read the `file` of Mosquitto instead")
+	fs.BoolVar(&f.skipRefused, "skip-refused", false, "go on without what midge cannot do of --mosquitto-conf")
 	fs.Var(&f.set, "set", "give the `section.key=value` of the configuration (repeatable)")
 }
 
@@ -41,7 +43,16 @@ func (f *serveFlags) defineSources(fs *flag.FlagSet) {
 // say. Called again for each reload.
 func (f *serveFlags) config() (c *config.Config, err error) {
 	c = config.Default()
-	if f.file != "" {
+	switch {
+	case f.file != "" && f.mosquitto != "":
+		return nil, flagError{errors.New("-c or --mosquitto-conf?")}
+	case f.mosquitto != "":
+		r, err := f.fromMosquitto()
+		if err != nil {
+			return nil, err
+		}
+		c, f.included = r.Config, r.Files
+	case f.file != "":
 		if c, err = config.Load(f.file); err != nil {
 			return nil, err
 		}
@@ -121,10 +132,10 @@ func (f *serveFlags) complete(c *config.Config, svc *service) error {
 	}
 	c.Complete()
 	if err := c.Check(); err != nil {
-		if f.file == "" {
+		if f.file == "" && f.mosquitto == "" {
 			return fmt.Errorf("%w\nmidge config explains every key", err)
 		}
-		return fmt.Errorf("%s: %w", f.file, err)
+		return fmt.Errorf("%s: %w", f.file+f.mosquitto, err)
 	}
 	return nil
 }

@@ -23,20 +23,21 @@ var arrows = map[string][]string{
 	"flow":   {"mqtt"},
 	"link":   {"mqtt", "packet", "flow", "topic"},
 
-	"internal/index":   {},
-	"internal/readbuf": {},
-	"internal/systemd": {},
-	"internal/config":  {"", "mqtt", "auth", "transport", "store/disk"},
-	"internal/vfs":     {},
-	"internal/arch":    {},
-	"internal/flight":  {},
-	"transport":        {},
+	"internal/index":     {},
+	"internal/readbuf":   {},
+	"internal/systemd":   {},
+	"internal/mosquitto": {"internal/config"},
+	"internal/config":    {"", "mqtt", "auth", "transport", "store/disk"},
+	"internal/vfs":       {},
+	"internal/arch":      {},
+	"internal/flight":    {},
+	"transport":          {},
 
 	"":        {"mqtt", "packet", "topic", "flow", "link", "store", "transport", "internal/index", "internal/readbuf"}, // midge itself
 	"conform": {"mqtt"},                                                                                                // docs/decisions/0004
 	"bench":   {"mqtt", "packet", "topic", "flow", "link", "transport"},
 
-	"cmd/midge": {"", "bench", "tiny", "tiny/host", "conform", "transport", "mqtt", "client", "topic", "store", "store/disk", "auth", "internal/systemd", "internal/config"},
+	"cmd/midge": {"", "bench", "tiny", "tiny/host", "conform", "transport", "mqtt", "client", "topic", "store", "store/disk", "auth", "internal/systemd", "internal/config", "internal/mosquitto"},
 
 	"store":           {"mqtt"},
 	"store/memory":    {"mqtt", "store"},

@@ -158,6 +158,12 @@ func (k *Key) text() (s string, said bool) {
 	return fmt.Sprint(k.value), true
 }
 
+// Text is the value as TOML writes it; of one that is unsaid, an example.
+func (k Key) Text() string {
+	s, _ := k.text()
+	return s
+}
+
 // quote is s as a string of TOML.
 func quote(s string) string {
 	var b strings.Builder

@@ -113,6 +113,16 @@ func (c *Config) resolvePaths(dir string) {
 	}
 }
 
+// Absolute makes every file name absolute, as seen from where the program
+// runs.
+func (c *Config) Absolute() error {
+	dir, err := filepath.Abs(".")
+	if err == nil {
+		c.resolvePaths(dir)
+	}
+	return err
+}
+
 // paths are the fields that hold the name of a file or folder.
 func (c *Config) paths() []*string {
 	all := []*string{&c.Auth.PasswordFile, &c.Auth.ACLFile, &c.Data.Dir, &c.Process.PIDFile}
