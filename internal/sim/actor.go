@@ -50,6 +50,7 @@ type Hello struct {
 	Expiry     uint32 // seconds
 	KeepAlive  uint16 // seconds
 	ReceiveMax uint16
+	AliasMax   uint16
 	Will       *Leave
 	Wire       Wire
 }
@@ -84,6 +85,7 @@ func (a *actor) connect(h Hello) {
 	}
 	if h.Version == mqtt.V5 {
 		c.Properties.SessionExpiryInterval, c.Properties.ReceiveMaximum = h.Expiry, h.ReceiveMax
+		c.Properties.TopicAliasMaximum = h.AliasMax
 	}
 	if l := h.Will; l != nil {
 		c.HasWill = true

@@ -34,6 +34,10 @@ func (w *World) settle() {
 		}
 		w.pass(2 * time.Minute)
 	}
+	for last := [3]int{}; last != w.model.count.Delivered; { // as long as anything comes
+		last = w.model.count.Delivered
+		w.pass(time.Minute)
+	}
 	w.alive()
 	w.probe("probe")
 	w.model.missing()
@@ -116,15 +120,16 @@ func (m *model) missing() {
 		m.count.Sessions++
 		for _, x := range m.list {
 			r := s.receipts[x]
-			if r != nil && r.times > 0 || x.qos == 0 || x.payload == "" || x.mortal && time.Since(x.sentAt) > x.brief-slack {
+			if r != nil && r.times > 0 || x.payload == "" || x.mortal && time.Since(x.sentAt) > x.brief-slack {
 				continue
 			}
-			if q, must := s.owed(x); !must || q == 0 {
-				continue
-			}
-			if x.will != nil {
+			switch q, must := s.owed(x); {
+			case !must:
+			case q == 0:
+				m.missingPlain(s, x)
+			case x.will != nil:
 				m.missingWill(s, x.will)
-			} else if x.accepted() {
+			case x.accepted():
 				m.wrongLocked("%v never gets %v, which was acknowledged", s, x)
 			}
 		}
@@ -165,6 +170,18 @@ func (s *session) has(name string, tick int) bool {
 	return false
 }
 
+// missingPlain judges a message at QoS 0 that has not come: it has to where
+// nothing at all has happened to either connection.
+func (m *model) missingPlain(s *session, x *message) {
+	to, from := s.online, x.last
+	if m.w.plan.Kind == Fixed || from == nil || !from.well() || from.acceptedTick > x.sent || x.sends > 1 {
+		return
+	}
+	if to.well() && to.acceptedTick < x.sent && m.restartsSince(x.sent) == 0 && !m.troubledSince(x.sentAt) && !x.code.Failed() {
+		m.wrongLocked("%v never gets %v, and nothing has happened", s, x)
+	}
+}
+
 // missingWill judges a will that a session has not heard.
 func (m *model) missingWill(s *session, w *will) {
 	x := w.k
@@ -172,21 +189,10 @@ func (m *model) missingWill(s *session, w *will) {
 	case !x.accepted || x.closedAt.IsZero() || x.goodbye && !x.keepsWill: // it may be called off, or not have been taken
 	case x.goodbye && !x.drained:
 	case w.again && w.delay > 0, m.lostSince(w.m.sent):
-	case time.Since(x.closedAt) < w.delay+time.Minute || s.boundBefore(w):
+	case time.Since(x.closedAt) < w.delay+time.Minute:
 	default:
 		m.wrongLocked("%v never hears %v, whose client has gone", s, w.m)
 	}
-}
-
-// boundBefore reports whether the session's subscription came too late to be
-// sure: the will may have been said before.
-func (s *session) boundBefore(w *will) bool {
-	for _, st := range s.standing {
-		if st.since > w.m.sent {
-			return true
-		}
-	}
-	return false
 }
 
 // lostSince reports whether a server that remembers nothing came after tick.

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/midgemq/midge/mqtt"
@@ -52,7 +53,7 @@ func (w *World) doActor(a *actor, op *Op) {
 			return u.Append(nil, a.last.Version)
 		})
 	case Publish:
-		a.publish(op.Topic, op.Payload, op.QoS, op.Retain, op.Expiry)
+		op.each(func(text string) { a.publish(op.Topic, text, op.QoS, op.Retain, op.Expiry) })
 	case Acknowledge:
 		if a.lazy = op.N == 0; !a.lazy {
 			a.settle()
@@ -71,6 +72,14 @@ func (w *World) doActor(a *actor, op *Op) {
 	}
 }
 
+// each calls f for the message of a Publish, and for those that follow it.
+func (op *Op) each(f func(payload string)) {
+	f(op.Payload)
+	for i := range op.N {
+		f(fmt.Sprintf("%s/%d", op.Payload, i+1))
+	}
+}
+
 func (w *World) doProgram(p *program, op *Op) {
 	switch op.Verb {
 	case Subscribe:
@@ -78,7 +87,7 @@ func (w *World) doProgram(p *program, op *Op) {
 	case Unsubscribe:
 		p.unsubscribe(op.Topic)
 	case Publish:
-		p.publish(op.Topic, op.Payload, op.QoS, op.Retain, op.Expiry)
+		op.each(func(text string) { p.publish(op.Topic, text, op.QoS, op.Retain, op.Expiry) })
 	case Goodbye:
 		p.c.Reconnect()
 	case Again:

@@ -260,6 +260,9 @@ func (l *lane) tearAfter(n int) {
 	l.budget = n
 }
 
+// slow reports whether the lane holds up who writes to it.
+func (l *lane) slow() bool { return l.wire.Delay > 0 && l.wire.Room < 16<<10 }
+
 // drained reports whether the reader has had all that was written.
 func (l *lane) drained() bool {
 	l.mu.Lock()

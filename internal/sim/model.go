@@ -65,7 +65,9 @@ type message struct {
 	complete bool // the exchange is over
 }
 
-func (m *message) String() string { return fmt.Sprintf("%s (%s, QoS %d)", m.payload, m.topic, m.qos) }
+func (m *message) String() string {
+	return fmt.Sprintf("%.12s (%s, QoS %d)", m.payload, m.topic, m.qos)
+}
 
 // accepted says that the server has promised to take care of it.
 func (m *message) accepted() bool { return m.acked > 0 && !m.code.Failed() }

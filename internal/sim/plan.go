@@ -134,6 +134,7 @@ func (g *generator) hello() Hello {
 		Expiry:    pick[uint32](g, 0, 5, 60, 3600, 86400, mqtt.NeverExpires, mqtt.NeverExpires, mqtt.NeverExpires),
 		KeepAlive: pick[uint16](g, 0, 60, 300, 900),
 		Wire:      g.wire(),
+		AliasMax:  pick[uint16](g, 0, 0, 1, 8),
 	}
 	if g.chance(30) {
 		h.ReceiveMax = uint16(1 + g.IntN(5))
@@ -198,6 +199,12 @@ func (g *generator) who() int { return g.IntN(len(g.p.Actors) + len(g.p.Programs
 
 func (g *generator) op() {
 	switch n := g.IntN(100); {
+	case n == 0 && g.p.Kind != Fixed:
+		op := g.publish()
+		if op.Payload != "" {
+			op.N = 50 + g.IntN(400)
+		}
+		g.add(op)
 	case n < 42:
 		for range 1 + g.IntN(3)*g.IntN(4) {
 			g.add(g.publish())
@@ -264,6 +271,9 @@ func (g *generator) publish() Op {
 		Verb: Publish, Who: g.who(), Topic: pick(g, topics...), Payload: g.text("m"), QoS: mqtt.QoS(g.IntN(3)),
 		Retain: g.chance(10), Expiry: pick[uint32](g, 0, 0, 0, 0, 0, 2, 30, 600),
 	}
+	if g.chance(10) {
+		op.Payload += strings.Repeat(".", 100+g.IntN(400))
+	}
 	if strings.HasPrefix(op.Topic, "r/") {
 		op.Retain = g.chance(70)
 		if op.Retain && g.chance(20) && op.Who < len(g.p.Actors) {
@@ -309,7 +319,7 @@ func (op *Op) String() string {
 	case Unsubscribe:
 		s = fmt.Sprintf("%d unsubscribes from %s", op.Who, op.Topic)
 	case Publish:
-		s = fmt.Sprintf("%d publishes %q to %s, QoS %d, retain %v, expiry %d", op.Who, op.Payload, op.Topic, op.QoS, op.Retain, op.Expiry)
+		s = fmt.Sprintf("%d publishes %.10q to %s, QoS %d, retain %v, expiry %d, and %d more", op.Who, op.Payload, op.Topic, op.QoS, op.Retain, op.Expiry, op.N)
 	case Acknowledge, Again, Reset, HalfOpen:
 		s = fmt.Sprintf("%d: %v %d", op.Who, op.Verb, op.N)
 	case Tear, Stall:

@@ -113,7 +113,7 @@ func (x *watch) timely(p *packet.Publish, m *message) {
 	if x.version == mqtt.V5 && left > m.expiry {
 		x.m.wrongLocked("%v gets %v with an expiry of %v, published with %v", x.sess, m, left, m.expiry)
 	}
-	if m.acked == 0 || m.will != nil || x.slow || x.m.troubledSince(m.sentAt) {
+	if m.acked == 0 || m.will != nil || x.slow || x.k.down.slow() || x.m.troubledSince(m.sentAt) {
 		return
 	}
 	wire := x.k.down.wire.Delay
@@ -180,6 +180,9 @@ func (x *watch) rightly(p *packet.Publish, m *message, r *receipt, again bool) {
 
 // identified judges the Subscription Identifiers a message comes with.
 func (x *watch) identified(p *packet.Publish, m *message, subs []*sub) {
+	if x.w.plan.Kind == Fixed {
+		return // it says what matches when it sends, not when it got the message
+	}
 	for id := range p.Properties.IDs.All() {
 		known := false
 		for _, b := range subs {
@@ -208,8 +211,8 @@ func (x *watch) inOrder(p *packet.Publish, m *message, r *receipt) {
 	if r.app-r.replays != 1 {
 		return
 	}
-	if _, must := x.sess.owed(m); !must && m.sends > 1 {
-		return // the first time it was sent, nobody here had asked for it
+	if _, must := x.sess.owed(m); m.sends > 1 && (!must || m.mortal) {
+		return // the first time it was sent nobody here had asked for it, or it expired on its way
 	}
 	key := lineKey{m.origin, m.topic, m.qos, p.QoS}
 	if last := x.sess.last[key]; last > m.sent {

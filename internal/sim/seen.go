@@ -93,7 +93,7 @@ func (x *watch) gotConnack(body []byte) {
 	}
 	s := x.sess
 	stale := x.watches[len(x.watches)-1] != x // a later CONNECT has left: this answer settles nothing
-	x.accepted = true
+	x.accepted, x.acceptedTick = true, x.m.tick
 	if stale {
 		return
 	}
@@ -155,10 +155,10 @@ func (x *watch) begin() {
 func (x *watch) callOff() {
 	for _, old := range x.watches {
 		w := old.will
-		if old == x || w == nil || w.delay == 0 || w.due || !w.cancelled.IsZero() {
+		if old == x || w == nil || w.delay == 0 || w.due || old.goodbye || !w.cancelled.IsZero() {
 			continue
 		}
-		if time.Now().Before(old.heard.Add(min(w.delay, x.sess.least, 1<<60) - slack)) {
+		if time.Now().Before(old.heard.Add(min(w.delay, lifetime(expiry(&old.hello)), 1<<60) - slack)) {
 			w.cancelled = time.Now()
 		}
 	}

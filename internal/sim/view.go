@@ -40,20 +40,20 @@ type watch struct {
 	was     time.Time // until then the session was certain when CONNECT left; zero: it was not
 	aliases [2]map[uint16]string
 
-	accepted  bool // CONNACK says so
-	ended     bool // the client knows that it is over
-	goodbye   bool // DISCONNECT was sent
-	keepsWill bool // and does not call the will off
-	proper    bool // and calls it off, on a connection that was well
-	overtaken bool // another CONNECT left before the server had closed
-	slow      bool // what it gets may be late
-	silent    bool // the client sent nothing for longer than it promised to
-	will      *will
-	unacked   map[mqtt.PacketID]*message
-	heard     time.Time // when the server last showed that it had the connection
-	heardTick int
-	closedAt  time.Time // the server has closed
-	drained   bool      // having read all that was sent
+	accepted     bool // CONNACK says so
+	ended        bool // the client knows that it is over
+	goodbye      bool // DISCONNECT was sent
+	keepsWill    bool // and does not call the will off
+	proper       bool // and calls it off, on a connection that was well
+	overtaken    bool // another CONNECT left before the server had closed
+	slow         bool // what it gets may be late
+	silent       bool // the client sent nothing for longer than it promised to
+	will         *will
+	unacked      map[mqtt.PacketID]*message
+	heard        time.Time // when the server last showed that it had the connection
+	acceptedTick int
+	closedAt     time.Time // the server has closed
+	drained      bool      // having read all that was sent
 }
 
 // A will is one CONNECT's.
@@ -114,7 +114,7 @@ func (x *watch) receive(p []byte, err error) {
 	x.m.mu.Lock()
 	defer x.m.mu.Unlock()
 	if len(p) > 0 {
-		x.heard, x.heardTick = x.until(), x.m.next()
+		x.heard = x.until()
 		x.in = append(x.in, p...)
 		x.in = x.eachPacket(x.in, x.gotPacket)
 	}
