@@ -41,6 +41,8 @@ type actor struct {
 type errand struct {
 	p        packet.Publish
 	released bool // PUBREC has come
+	due      bool // to be sent again
+	counts   bool // against the server's Receive Maximum
 }
 
 // A Hello is how a client connects.
@@ -103,7 +105,7 @@ func (a *actor) forget() {
 	var again []*errand
 	for _, e := range a.flying {
 		if e.p.QoS == mqtt.AtLeastOnce {
-			e.p.Dup, e.p.ID = false, 0
+			e.p.Dup, e.p.ID, e.counts = false, 0, false
 			again = append(again, e)
 		}
 	}
@@ -231,11 +233,9 @@ func (a *actor) welcome(body []byte) {
 		a.forget()
 	}
 	for _, e := range a.flying { // [MQTT-4.4.0-1]
+		e.p.Dup, e.due, e.counts = true, !e.released, false
 		if e.released {
 			a.write(a.ack(packet.PUBREL, e.p.ID))
-		} else {
-			e.p.Dup = true
-			a.write(e.p.Append(nil, a.last.Version))
 		}
 	}
 	for _, f := range a.asking {
@@ -254,19 +254,38 @@ func (a *actor) number() mqtt.PacketID {
 	}
 }
 
-// advance publishes what waits, as far as the window goes.
+// advance publishes what has to be sent again, and then what waits, as far as
+// the window goes.
 func (a *actor) advance() {
+	used := 0
+	for _, e := range a.flying {
+		if e.counts {
+			used++
+		}
+	}
+	send := func(e *errand) {
+		if e.p.QoS > 0 {
+			e.due, e.counts = false, true
+			used++
+		}
+		a.write(e.p.Append(nil, a.last.Version))
+	}
+	for _, e := range a.flying {
+		if a.up && e.due && used < a.window {
+			send(e)
+		}
+	}
 	for a.up && len(a.waiting) > 0 {
 		e := a.waiting[0]
 		if e.p.QoS > 0 {
-			if len(a.flying) >= a.window {
+			if used >= a.window {
 				return
 			}
 			e.p.ID = a.number()
 			a.flying = append(a.flying, e)
 		}
 		a.waiting = a.waiting[1:]
-		a.write(e.p.Append(nil, a.last.Version))
+		send(e)
 	}
 }
 

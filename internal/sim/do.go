@@ -134,7 +134,7 @@ func (w *World) crashSoon(op *Op) {
 	w.crash = op
 	switch {
 	case op.Bits%3 == 0 && h.store != nil:
-		w.disk.SetBudget(op.N/4, func() { h.dead.Store(true); w.poke() })
+		w.disk.SetBudget(op.N/4, h.died)
 	case op.Bits%3 == 1:
 		h.room.Store(int64(op.N) * 4)
 	default:
@@ -151,10 +151,11 @@ func (w *World) checkCrash() bool {
 	op := w.crash
 	w.crash = nil
 	w.note("    crash, %v", op.Verb)
+	gone := time.Unix(0, w.host.fell.Load())
 	w.bury(op.Verb == PowerCut, op.Bits)
 	w.pass(op.For)
 	w.boot()
-	w.model.serverBack(w.plan.Kind != Durable)
+	w.model.serverBack(w.plan.Kind != Durable, gone)
 	w.note("    the server is back")
 	return true
 }
@@ -178,6 +179,7 @@ func (w *World) restart(down time.Duration) {
 		k.faulty.Store(true)
 	}
 	w.mend()
+	gone := time.Now()
 	w.model.mark(func(m *model) { m.closing = w.plan.Kind != Durable })
 	h.halt()
 	for _, k := range links {
@@ -185,7 +187,7 @@ func (w *World) restart(down time.Duration) {
 	}
 	w.pass(down)
 	w.boot()
-	w.model.serverBack(w.plan.Kind != Durable)
+	w.model.serverBack(w.plan.Kind != Durable, gone)
 	w.note("    the server is back")
 }
 

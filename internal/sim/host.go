@@ -39,6 +39,7 @@ type host struct {
 	stop  context.CancelFunc // of the fixed-memory broker
 	ended chan struct{}
 
+	fell atomic.Int64 // when it crashed, Unix ns
 	dead atomic.Bool  // it has crashed: nothing it says counts
 	room atomic.Int64 // bytes it says until it crashes; negative: it does not
 }
@@ -65,6 +66,9 @@ func (h *host) bootFixed() {
 		RetainedBytes: 64 << 10, Slab: 256 << 10,
 	}, tiny.Hooks{})
 	if err != nil {
+		panic(err)
+	}
+	if _, err := b.Restore(h.w.flash); err != nil {
 		panic(err)
 	}
 	ctx, stop := context.WithCancel(context.Background())
@@ -118,6 +122,13 @@ func (h *host) says(n int) bool {
 // nobody hears anything more.
 func (h *host) fall() {
 	h.w.disk.Stop()
+	h.w.flash.stop()
+	h.died()
+}
+
+// died notes that nobody hears anything more.
+func (h *host) died() {
+	h.fell.CompareAndSwap(0, time.Now().UnixNano())
 	h.dead.Store(true)
 	h.w.poke()
 }
@@ -155,7 +166,7 @@ func (w *World) bury(power bool, unnoticed uint64) {
 			k.cut()
 		}
 	}
-	w.disk = next()
+	w.disk, w.flash = next(), w.flash.crash(power)
 	h.halt()
 	for _, k := range h.links {
 		w.serverClosed(k)

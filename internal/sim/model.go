@@ -61,6 +61,7 @@ type message struct {
 	ackedAt  time.Time
 	code     mqtt.ReasonCode
 	given    bool // up: nobody sends it again
+	weak     bool // its being retained may not have outlived a crash
 	done     int  // after that it changes nothing more; 0: it still may
 	complete bool // the exchange is over
 }
@@ -211,8 +212,9 @@ func (m *model) mark(f func(m *model)) {
 	f(m)
 }
 
-// serverBack notes a restart. lost says that the server remembers nothing.
-func (m *model) serverBack(lost bool) {
+// serverBack notes a restart, the server having gone at at. lost says that it
+// remembers nothing; the fixed-memory broker, retained messages alone.
+func (m *model) serverBack(lost bool, at time.Time) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.closing = false
@@ -228,9 +230,12 @@ func (m *model) serverBack(lost bool) {
 	for _, all := range m.writes {
 		for _, x := range all {
 			x.given, x.done = true, m.tick
+			x.weak = x.weak || at.Sub(x.ackedAt) < 2*flashDelay
 		}
 	}
-	m.writes = map[string][]*message{}
+	if m.w.plan.Kind != Fixed {
+		m.writes = map[string][]*message{}
+	}
 }
 
 func (v *view) newSession(parent *session) *session {
@@ -343,7 +348,7 @@ func (s *session) receipt(m *message) *receipt {
 // possible reports whether x may be its topic's retained message at tick.
 func (m *model) possible(x *message, tick int) bool {
 	for _, y := range m.writes[x.topic] {
-		if x.done > 0 && y.accepted() && y.sent > x.done && y.acked <= tick {
+		if x.done > 0 && y.accepted() && !y.weak && y.sent > x.done && y.acked <= tick {
 			return false
 		}
 	}
@@ -354,7 +359,7 @@ func (m *model) possible(x *message, tick int) bool {
 func (m *model) mayBeBare(name string, tick int) bool {
 	kept := false
 	for _, y := range m.writes[name] {
-		if y.accepted() && y.acked <= tick && y.payload != "" {
+		if y.accepted() && !y.weak && y.acked <= tick && y.payload != "" {
 			kept = true
 		}
 		if y.mortal && time.Now().After(y.sentAt.Add(y.brief-slack)) {

@@ -226,7 +226,12 @@ func (x *watch) inOrder(p *packet.Publish, m *message, r *receipt) {
 func (x *watch) oneMember(p *packet.Publish, m *message, b *sub, again bool, limit int) {
 	g := x.m.group(b.filter)
 	for _, tick := range g.endings {
-		if tick > m.sent && m.qos == mqtt.AtLeastOnce {
+		if tick > m.sent && m.qos > 0 {
+			limit++
+		}
+	}
+	for _, v := range x.m.order { // whose session may have ended, unnoticed
+		if s := v.sess; v != x.view && s != nil && !s.certain() && m.qos > 0 && s.asks(b.filter) {
 			limit++
 		}
 	}
@@ -241,6 +246,16 @@ func (x *watch) oneMember(p *packet.Publish, m *message, b *sub, again bool, lim
 			x.m.wrongLocked("%s gives %v to a second member", b.filter, m)
 		}
 	}
+}
+
+// asks reports whether the session has ever had a subscription.
+func (s *session) asks(filter string) bool {
+	for _, b := range s.subs {
+		if b.filter == filter {
+			return true
+		}
+	}
+	return s.parent != nil && s.parent.asks(filter)
 }
 
 // rightly judges a will that is heard.

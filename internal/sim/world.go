@@ -29,6 +29,7 @@ type World struct {
 	actors   []*actor
 	programs []*program
 	disk     *faultdisk.Disk
+	flash    *flash
 	mended   time.Time // when the disk's trouble ends; zero: it has none
 	wake     chan struct{}
 	links    atomic.Int64 // so far
@@ -53,7 +54,7 @@ type Result struct {
 // something deliberately broken. It must be called inside a bubble.
 func Run(p *Plan, keep []int, lie Lie) Result {
 	w := &World{
-		plan: p, lie: lie, disk: faultdisk.New(p.Seed), wake: make(chan struct{}, 1), start: time.Now(),
+		plan: p, lie: lie, disk: faultdisk.New(p.Seed), flash: newFlash(), wake: make(chan struct{}, 1), start: time.Now(),
 	}
 	w.model = newModel(w)
 	w.model.count.Faults = map[string]int{}
