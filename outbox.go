@@ -179,8 +179,33 @@ func (o *outbox) drain() {
 // reports false the right to write is given back.
 func (o *outbox) pass() bool {
 	buf := o.take()
-	n, err := o.c.nc.Write(buf)
+	n, err := o.write(buf)
 	return o.wrote(buf, n, err)
+}
+
+// write writes buf for as long as the client takes any of it within
+// WriteTimeout, however slowly.
+func (o *outbox) write(buf []byte) (n int, err error) {
+	for {
+		k, err := o.c.nc.Write(buf[n:])
+		n += k
+		if k == 0 || !isTimeout(err) || !o.goesOn() {
+			return n, err
+		}
+	}
+}
+
+// goesOn gives a write that has run out of time, but not stalled, more of it:
+// half, since when the client took its last byte is not known.
+func (o *outbox) goesOn() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.stage != flowing {
+		return false
+	}
+	o.writeBy = time.Now().Add(o.c.b.set.WriteTimeout / 2)
+	o.c.nc.SetWriteDeadline(o.writeBy)
+	return true
 }
 
 // tryPass is pass for whoever may not wait: what the socket has no room for is
@@ -192,7 +217,7 @@ func (o *outbox) tryPass() bool {
 		return o.wrote(buf, n, err)
 	}
 	go func() {
-		m, err := o.c.nc.Write(buf[n:])
+		m, err := o.write(buf[n:])
 		if o.wrote(buf, n+m, err) {
 			o.drain()
 		}

@@ -170,3 +170,25 @@ func TestAnswersHaveABound(t *testing.T) {
 		}
 	})
 }
+
+// A client on a slow link is not a stalled one: it is cut off when it takes no
+// byte, not when it takes long.
+func TestSlowIsNotStalled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorldSized(t, midge.Config{WriteTimeout: 4 * time.Second}, 512)
+		s, p := w.connect("slow"), w.connect("p")
+		s.subscribe("t", mqtt.AtMostOnce)
+		const size = 20 << 10
+		go p.publish("t", strings.Repeat("x", size), mqtt.AtMostOnce)
+		s.nc.SetReadDeadline(time.Time{})
+		got, buf := 0, make([]byte, 256)
+		for got < size {
+			<-time.After(time.Second)
+			n, err := s.nc.Read(buf)
+			if err != nil {
+				t.Fatalf("cut off after %d bytes: %v", got, err)
+			}
+			got += n
+		}
+	})
+}

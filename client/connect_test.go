@@ -554,6 +554,27 @@ func TestWriteTimeout(t *testing.T) {
 	})
 }
 
+// A slow server is not one that stands still.
+func TestSlowIsNotStalled(t *testing.T) {
+	in(t, func(t *testing.T, v *server) {
+		const size = 200_000
+		c, p := v.dialed(client.Options{WriteTimeout: 5 * s, KeepAlive: -1})
+		if _, err := c.Publish(ctx, message("a", strings.Repeat("x", size), 0)); err != nil {
+			t.Fatal(err)
+		}
+		p.nc.SetReadDeadline(time.Time{})
+		buf := make([]byte, 4096)
+		for got := 0; got < size; {
+			<-time.After(s)
+			n, err := p.nc.Read(buf)
+			if err != nil {
+				t.Fatalf("given up after %d bytes: %v", got, err)
+			}
+			got += n
+		}
+	})
+}
+
 func TestOptionsAreChecked(t *testing.T) {
 	for name, o := range map[string]client.Options{
 		"Version": {Version: 9}, "ClientID": {ClientID: "\xFF"}, "KeepAlive": {KeepAlive: time.Millisecond},

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -97,7 +98,7 @@ func (c *Conn) writeLoop() {
 	for {
 		buf, due, last := c.take()
 		if len(buf) > 0 {
-			if _, err := c.nc.Write(buf); err != nil {
+			if err := c.write(buf); err != nil {
 				c.writeFailed(err)
 				return
 			}
@@ -113,6 +114,31 @@ func (c *Conn) writeLoop() {
 		case <-timer.C:
 		}
 	}
+}
+
+// write writes buf for as long as the server takes any of it within
+// WriteTimeout, however slowly.
+func (c *Conn) write(buf []byte) error {
+	for {
+		n, err := c.nc.Write(buf)
+		var timeout interface{ Timeout() bool }
+		if n == 0 || !errors.As(err, &timeout) || !timeout.Timeout() || !c.goesOn() {
+			return err
+		}
+		buf = buf[n:]
+	}
+}
+
+// goesOn gives a write that has run out of time, but not stalled, more of it:
+// half, since when the server took its last byte is not known.
+func (c *Conn) goesOn() bool {
+	c.s.mu.Lock()
+	defer c.s.mu.Unlock()
+	if c.ending {
+		return false
+	}
+	c.nc.SetWriteDeadline(time.Now().Add(c.set.WriteTimeout / 2))
+	return true
 }
 
 // take returns what is to be written now; with nothing, how long until
