@@ -134,7 +134,7 @@ func (l *lane) moveLocked() {
 				l.busy = true
 				time.AfterFunc(wait, l.move)
 			}
-			return
+			break
 		}
 		if l.budget >= 0 && len(p.b) >= l.budget {
 			l.arrived = append(l.arrived, p.b[:l.budget]...)
@@ -322,6 +322,7 @@ type end struct {
 	k       *link
 	in, out *lane
 	server  bool
+	ahead   int // bytes seen that a write had no time for; the next one begins with them
 }
 
 type address string
@@ -356,8 +357,10 @@ func (e *end) Write(p []byte) (int, error) {
 		}
 		return e.out.write(e.k.world.lie.toClient(p))
 	}
-	e.k.view.send(p)
-	return e.out.write(p)
+	e.k.view.send(p[min(e.ahead, len(p)):])
+	n, err := e.out.write(p)
+	e.ahead = len(p) - n
+	return n, err
 }
 
 func (e *end) CloseWrite() error { e.out.finish(); return nil }

@@ -71,6 +71,7 @@ func Run(p *Plan, keep []int, lie Lie) Result {
 		g := w.newProgram(fmt.Sprintf("p%d", i), h)
 		g.skew = time.Duration(i+1) * time.Millisecond
 		w.programs = append(w.programs, g)
+		w.note("%s uses MQTT %v, expiry %d, keep alive %d, receive maximum %d, %+v", g.name, h.Version, h.Expiry, h.KeepAlive, h.ReceiveMax, h.Wire)
 		g.start()
 		w.quiesce()
 	}
