@@ -151,9 +151,9 @@ var accessTopics = []string{
 
 // outcomes does everything there is to do, as everybody, and notes what came
 // of it.
-func outcomes(t *testing.T, url string) map[string]string {
+func outcomes(t *testing.T, url string, with ...func(*client.Options)) map[string]string {
 	all := map[string]string{}
-	admin := visit(t, url, "admin", "admin")
+	admin := visit(t, url, "admin", "admin", with...)
 	admin.subscribe("#")
 	marks := 0
 	mark := func(by *visitor) string {
@@ -164,7 +164,7 @@ func outcomes(t *testing.T, url string) map[string]string {
 	}
 	for _, who := range []struct{ user, id string }{{"", "c1"}, {"alice", "c1"}, {"bob", "c2"}, {"eve", "c1"}} {
 		name := fmt.Sprintf("%s/%s", who.user, who.id)
-		v := visit(t, url, who.user, who.id)
+		v := visit(t, url, who.user, who.id, with...)
 		for _, topic := range accessTopics {
 			code := v.say(topic, false)
 			all[name+" publishes "+topic] = code + fmt.Sprint(admin.until(mark(v)))
@@ -182,7 +182,7 @@ func outcomes(t *testing.T, url string) map[string]string {
 			admin.say(topic, true)
 		}
 		admin.until(mark(admin))
-		late := visit(t, url, who.user, who.id) // takes over
+		late := visit(t, url, who.user, who.id, with...) // takes over
 		late.subscribe("#")
 		late.subscribe("mark/#")
 		all[name+" is sent what is retained"] = fmt.Sprint(late.until(mark(admin)))
@@ -191,12 +191,12 @@ func outcomes(t *testing.T, url string) map[string]string {
 			admin.c.Publish(t.Context(), mqtt.Message{Topic: topic, Retain: true, QoS: 1})
 		}
 		admin.until(mark(admin))
-		queued(t, url, who.user, who.id, admin, mark, all, name)
+		queued(t, url, who.user, who.id, admin, mark, all, name, with...)
 		for _, topic := range accessTopics {
-			doomed := visit(t, url, who.user, who.id, func(o *client.Options) {
+			doomed := visit(t, url, who.user, who.id, append(slices.Clone(with), func(o *client.Options) {
 				o.Will = &client.Will{Message: mqtt.Message{Topic: topic, QoS: 1}}
-			})
-			heir := visit(t, url, who.user, who.id) // the other's will is said first
+			})...)
+			heir := visit(t, url, who.user, who.id, with...) // the other's will is said first
 			<-doomed.c.Done()
 			all[name+" wills "+topic] = fmt.Sprint(admin.until(mark(heir)))
 		}
@@ -205,9 +205,9 @@ func outcomes(t *testing.T, url string) map[string]string {
 }
 
 // queued notes what waits for a client that was away.
-func queued(t *testing.T, url, user, id string, admin *visitor, mark func(*visitor) string, all map[string]string, name string) {
-	kept := func(o *client.Options) { o.SessionExpiry = time.Minute }
-	v := visit(t, url, user, id, kept)
+func queued(t *testing.T, url, user, id string, admin *visitor, mark func(*visitor) string, all map[string]string, name string, with ...func(*client.Options)) {
+	kept := append(slices.Clone(with), func(o *client.Options) { o.SessionExpiry = time.Minute })
+	v := visit(t, url, user, id, kept...)
 	v.subscribe("#")
 	v.c.Close()
 	for _, topic := range accessTopics {
@@ -215,7 +215,7 @@ func queued(t *testing.T, url, user, id string, admin *visitor, mark func(*visit
 	}
 	m := mark(admin)
 	admin.until(m)
-	v = visit(t, url, user, id, kept, func(o *client.Options) { o.CleanStart = false })
+	v = visit(t, url, user, id, append(kept, func(o *client.Options) { o.CleanStart = false })...)
 	all[name+" is sent what waited"] = fmt.Sprint(v.until(m))
 }
 
