@@ -2,6 +2,7 @@ package transport
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"sync"
 	"syscall"
@@ -15,7 +16,8 @@ type retryListener struct {
 	opts   Options
 	once   sync.Once
 	closed chan struct{}
-	err    error // of Close; written once before closed is
+	err    error     // of Close; written once before closed is
+	short  time.Time // when a shortage of descriptors was reported last; Accept's
 }
 
 func newRetryListener(ln net.Listener, opts Options) *retryListener {
@@ -25,6 +27,7 @@ func newRetryListener(ln net.Listener, opts Options) *retryListener {
 const (
 	minBackoff = 5 * time.Millisecond
 	maxBackoff = time.Second
+	shortEvery = time.Minute
 )
 
 // Accept returns a connection or a final error.
@@ -40,7 +43,7 @@ func (l *retryListener) Accept() (net.Conn, error) {
 		if !temporary(err) {
 			return nil, err
 		}
-		l.opts.report(err)
+		l.report(err)
 		t := time.NewTimer(wait)
 		select {
 		case <-t.C:
@@ -49,6 +52,20 @@ func (l *retryListener) Accept() (net.Conn, error) {
 			return nil, net.ErrClosed
 		}
 	}
+}
+
+// report passes an error on. That descriptors have run out is said once in a
+// while: it comes with every connection that another one leaves room for.
+func (l *retryListener) report(err error) {
+	if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) {
+		now := time.Now()
+		if !l.short.IsZero() && now.Sub(l.short) < shortEvery {
+			return
+		}
+		l.short = now
+		err = fmt.Errorf("%w: connections wait until others end; raise the limit of open files (ulimit -n; LimitNOFILE= of a systemd unit)", err)
+	}
+	l.opts.report(err)
 }
 
 func (l *retryListener) Close() error {

@@ -176,11 +176,18 @@ func (l *tlsListener) String() string { return "tls://" + l.Addr().String() }
 // A tlsConn serves both ends.
 type tlsConn struct{ *tls.Conn }
 
-func (c *tlsConn) Kind() Kind                          { return TLS }
-func (c *tlsConn) Handshake(ctx context.Context) error { return c.HandshakeContext(ctx) }
-func (c *tlsConn) TLS() *tls.ConnectionState           { return tlsState(c.Conn) }
+func (c *tlsConn) Kind() Kind                { return TLS }
+func (c *tlsConn) TLS() *tls.ConnectionState { return tlsState(c.Conn) }
 
 func (c *tlsConn) Close() error { return closeTLS(c.Conn) }
+
+// Handshake takes a goroutine of its own: the stack it needs is ten times what
+// the one that waits for an idle client does with.
+func (c *tlsConn) Handshake(ctx context.Context) error {
+	done := make(chan error, 1)
+	go func() { done <- c.HandshakeContext(ctx) }()
+	return <-done
+}
 
 // closeTLS gives the goodbye alert closeWait; crypto/tls would wait 5 s for a
 // peer that reads nothing.

@@ -242,6 +242,9 @@ func greet(out io.Writer, urls []string) {
 			host, port, host, port)
 		break
 	}
+	if limit, used, ok := openFiles(); ok {
+		fmt.Fprintf(out, "  room for %s: it may have %s files open (ulimit -n)\n", count(limit-used, "connection"), group(limit))
+	}
 }
 
 // advise says what to do about an error that keeps the broker from starting.
