@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"time"
 
 	"github.com/midgemq/midge/mqtt"
@@ -143,12 +144,12 @@ func (c Config) resolve() (*settings, error) {
 	number("ReceiveMaximum", &s.ReceiveMaximum, 1024, 1, 65535)
 	number("MaxInflight", &s.MaxInflight, 128, 1, 65535)
 	number("MaxQueuedMessages", &s.MaxQueuedMessages, 100_000, 1, 1<<30)
-	number("MaxQueuedBytes", &s.MaxQueuedBytes, 64<<20, 1024, 1<<40)
+	number("MaxQueuedBytes", &s.MaxQueuedBytes, 64<<20, 1024, min(1<<40, math.MaxInt))
 	number("MaxTopicLevels", &s.MaxTopicLevels, 128, 1, 65535)
 	number("MaxSubscriptions", &s.MaxSubscriptions, 10_000, 1, 1<<30)
 	number("MaxSessions", &s.MaxSessions, 1_000_000, 1, 1<<30)
 	number("MaxRetained", &s.MaxRetained, 1_000_000, 1, 1<<30)
-	number("MaxRetainedBytes", &s.MaxRetainedBytes, 1<<30, 1024, 1<<40)
+	number("MaxRetainedBytes", &s.MaxRetainedBytes, 1<<30, 1024, min(1<<40, math.MaxInt))
 	number("MaxConnections", &s.MaxConnections, 0, 1, 1<<30)
 	number("TopicAliasMaximum", &s.TopicAliasMaximum, 64, -1<<31, 65535)
 	number("MaxAliasesOut", &s.MaxAliasesOut, 16, -1<<31, 65535)

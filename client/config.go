@@ -222,9 +222,9 @@ func (s *settings) numbers() (errs []error) {
 	number("MaxInflight", &s.MaxInflight, 64, 1, 65535)
 	number("MaxAliases", &s.MaxAliases, 16, math.MinInt32, 65535)
 	number("MaxQueuedMessages", &s.MaxQueuedMessages, 100_000, 1, 1<<30)
-	number("MaxQueuedBytes", &s.MaxQueuedBytes, 64<<20, 1024, 1<<40)
+	number("MaxQueuedBytes", &s.MaxQueuedBytes, 64<<20, 1024, min(1<<40, math.MaxInt))
 	number("Concurrency", &s.Concurrency, 1, 1, 1024)
-	number("MaxUnhandled", &s.MaxUnhandled, 16<<20, 1024, 1<<40)
+	number("MaxUnhandled", &s.MaxUnhandled, 16<<20, 1024, min(1<<40, math.MaxInt))
 	number("StreamAbove", &s.StreamAbove, 0, 1, math.MaxInt32)
 	span := func(name string, v *time.Duration, def time.Duration) {
 		if *v == 0 {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"strconv"
@@ -78,7 +79,7 @@ func dumpSession(t testing.TB, st store.Store, s *store.Snapshot) string {
 	}
 	slices.Sort(held)
 	fmt.Fprintf(&b, "\n  held %v", held)
-	queued, err := st.Load(s.ID, 0, 1<<30, 1<<40)
+	queued, err := st.Load(s.ID, 0, 1<<30, math.MaxInt)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"fmt"
+	"math"
 	"strings"
 	"testing"
 
@@ -45,7 +46,7 @@ func (b *bench) want(s store.SessionID, want ...string) {
 		if err != nil {
 			b.t.Fatal(err)
 		}
-		queued, err := b.st.Load(s, 0, 1000, 1<<40)
+		queued, err := b.st.Load(s, 0, 1000, math.MaxInt)
 		if err != nil {
 			b.t.Fatal(err)
 		}
