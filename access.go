@@ -57,8 +57,8 @@ func (c *conn) sayDenied(topic []byte) {
 	if !c.denied {
 		c.denied, level = true, slog.LevelInfo
 	}
-	if c.b.log.Enabled(c.ctx, level) {
-		c.b.log.Log(c.ctx, level, "publish denied", "client", c.info.ClientID, "user", c.info.Username, "topic", string(topic))
+	if c.b.log.Enabled(c.b.ctx, level) {
+		c.b.log.Log(c.b.ctx, level, "publish denied", "client", c.id(), "user", c.username, "topic", string(topic))
 	}
 }
 
@@ -66,24 +66,24 @@ func (c *conn) sayDenied(topic []byte) {
 // here and not only when it is said: a broker that finds it in its store does
 // not know what its client was allowed.
 func (c *conn) checkWill(g *greeting) {
-	if g.will == nil || c.info.Access == nil || c.info.Access.MayPublish(g.will.m.topic) {
+	if a := g.hello.Access; g.will == nil || a == nil || a.MayPublish(g.will.m.topic) {
 		return
 	}
 	c.b.count.denied.Add(1)
-	c.b.log.Info("will refused", "client", c.info.ClientID, "topic", string(g.will.m.topic), "code", mqtt.NotAuthorized.String())
+	c.b.log.Info("will refused", "client", c.id(), "topic", string(g.will.m.topic), "code", mqtt.NotAuthorized.String())
 	g.will = nil
 }
 
 // lease ends the connection at a time; zero is never. Called by serve alone.
 func (c *conn) lease(until time.Time) {
-	if c.expires != nil {
-		c.expires.Stop()
-		c.expires = nil
+	if c.auth != nil && c.auth.expires != nil {
+		c.auth.expires.Stop()
+		c.auth.expires = nil
 	}
 	if !until.IsZero() {
-		c.expires = time.AfterFunc(time.Until(until), func() {
+		c.authenticating().expires = time.AfterFunc(time.Until(until), func() {
 			if c.kick(mqtt.MaximumConnectTime, "the credentials have expired") {
-				c.b.log.Info("credentials expired", "client", c.info.ClientID, "remote", c.remote.Addr)
+				c.b.log.Info("credentials expired", "client", c.id(), "remote", c.nc.RemoteAddr())
 			}
 		})
 	}
@@ -104,10 +104,10 @@ func (b *Broker) Reauthorize(stay func(c ClientInfo) error) (gone []ClientInfo) 
 		if c == nil { // not about to come, not leaving
 			continue
 		}
-		err := b.contain("Reauthorize", func() error { return stay(c.info) })
+		err := b.contain("Reauthorize", func() error { return stay(c.info()) })
 		if refusal := refusalOf(err); refusal != nil && c.kick(refusal.Code, refusal.Reason) {
-			b.log.Info("client may not stay", "client", c.info.ClientID, "remote", c.remote.Addr, "error", err)
-			gone = append(gone, c.info)
+			b.log.Info("client may not stay", "client", c.id(), "remote", c.nc.RemoteAddr(), "error", err)
+			gone = append(gone, c.info())
 		}
 	}
 	return gone

@@ -1,6 +1,7 @@
 package midge
 
 import (
+	"crypto/tls"
 	"log/slog"
 	"net"
 	"testing"
@@ -20,6 +21,7 @@ func (sinkConn) SetWriteDeadline(time.Time) error { return nil }
 func (sinkConn) RemoteAddr() net.Addr             { return &net.UnixAddr{Name: "sink", Net: "unix"} }
 func (sinkConn) Kind() transport.Kind             { return transport.Pipe }
 func (sinkConn) Close() error                     { return nil }
+func (sinkConn) TLS() *tls.ConnectionState        { return nil }
 
 // A rig is a broker whose connections nobody serves: packets go in by hand.
 type rig struct {
@@ -37,7 +39,7 @@ func newRig(tb testing.TB) *rig {
 }
 
 func (h *rig) client(tb testing.TB, id string, v mqtt.Version) *conn {
-	c := newConn(h.b, sinkConn{}, "")
+	c := newConn(h.b, sinkConn{}, new(string))
 	if over, err := c.connect(h.sc, &packet.Connect{Version: v, ClientID: []byte(id), CleanStart: true, Properties: new(packet.Properties)}); over || err != nil {
 		tb.Fatal(over, err)
 	}
@@ -78,7 +80,7 @@ func TestRouteQoS0AllocatesNothing(t *testing.T) {
 	for i, v := range []mqtt.Version{mqtt.V311, mqtt.V5, mqtt.V5} {
 		pub := h.client(t, "pub"+string(rune('0'+i)), v)
 		if i == 2 { // with access control
-			pub.info.Access = anything{}
+			pub.session.setAccess(anything{})
 			for _, c := range subs {
 				c.session.setAccessLocked(anything{})
 			}

@@ -47,7 +47,7 @@ type Broker struct {
 	mu        sync.Mutex
 	sessions  map[string]*session           // guarded by mu
 	kept      int                           // guarded by mu: sessions that are to outlive their connections
-	owners    map[*session]*conn            // guarded by mu: who is in charge, or still leaving
+	connected int                           // guarded by mu: sessions with an owner
 	endings   map[string]store.Position     // guarded by mu: of sessions that are no more, and the disk may not know
 	conns     map[*conn]struct{}            // guarded by mu
 	locals    map[*localClient]struct{}     // guarded by mu
@@ -83,7 +83,6 @@ func New(cfg Config) (*Broker, error) {
 		index:     index.NewTree[*subscription](),
 		retained:  index.NewRetained[message](),
 		sessions:  map[string]*session{},
-		owners:    map[*session]*conn{},
 		endings:   map[string]store.Position{},
 		conns:     map[*conn]struct{}{},
 		locals:    map[*localClient]struct{}{},
@@ -148,6 +147,7 @@ func (b *Broker) Serve(ln transport.Listener) error {
 }
 
 func (b *Broker) acceptFrom(ln transport.Listener) {
+	url := ln.String()
 	for {
 		nc, err := ln.Accept()
 		if err != nil {
@@ -156,12 +156,12 @@ func (b *Broker) acceptFrom(ln transport.Listener) {
 			}
 			return
 		}
-		b.start(nc, ln.String())
+		b.start(nc, &url)
 	}
 }
 
 // start has one connection served, by a loop or in a goroutine of its own.
-func (b *Broker) start(nc transport.Conn, url string) {
+func (b *Broker) start(nc transport.Conn, url *string) {
 	b.mu.Lock()
 	full := b.set.MaxConnections > 0 && len(b.conns) >= b.set.MaxConnections
 	if b.closed || full {
@@ -259,7 +259,7 @@ func (b *Broker) dismiss(code mqtt.ReasonCode) {
 		c.kick(code, "")
 	}
 	for _, c := range all {
-		<-c.done
+		c.awaitEnd(context.Background())
 	}
 }
 
@@ -268,7 +268,7 @@ func (b *Broker) dismiss(code mqtt.ReasonCode) {
 // was connected.
 func (b *Broker) Disconnect(clientID string, code mqtt.ReasonCode) bool {
 	b.mu.Lock()
-	c := b.owners[b.sessions[clientID]]
+	c := b.sessions[clientID].heldBy()
 	b.mu.Unlock()
 	if c == nil {
 		return false
@@ -292,9 +292,11 @@ func (b *Broker) Clients() []ClientStats {
 func (b *Broker) owned() []*session {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	all := make([]*session, 0, len(b.owners))
-	for s := range b.owners {
-		all = append(all, s)
+	all := make([]*session, 0, b.connected)
+	for _, s := range b.sessions {
+		if s.owner != nil {
+			all = append(all, s)
+		}
 	}
 	return all
 }
@@ -302,7 +304,7 @@ func (b *Broker) owned() []*session {
 // describe is what there is to say of a session whose client is connected by c.
 func (s *session) describe(c *conn) ClientStats {
 	st := ClientStats{
-		ClientInfo: c.info,
+		ClientInfo: c.info(),
 		Dropped:    c.dropped.Load(),
 	}
 	s.mu.Lock()

@@ -17,7 +17,8 @@ import (
 	"github.com/midgemq/midge/transport"
 )
 
-// A conn is one network connection. It is read in turns, by its loop or by a
+// A conn is one network connection, and as small as it can be while nothing
+// happens on it. It is read in turns, by its loop or by a
 // goroutine of its own, which together are its reader; whoever has something
 // for the client appends to its outbox, and one writer at a time empties that.
 type conn struct {
@@ -25,29 +26,27 @@ type conn struct {
 	b      *Broker
 	nc     transport.Conn
 	sock   *transport.Socket // nc, if a loop reads it; nil: serve does
-	ctx    context.Context   // ends with the connection
-	cancel context.CancelFunc
-	remote Remote
-	done   chan struct{} // closed when the session has been let go
+	listen *string           // the listener's URL
 
 	// Owned by the reader.
 	in       link.Reader
 	timer    link.Timer
-	buf      readbuf.Buffer
-	exchange Exchange
-	asked    *Connect // what exchange was told of the client, and tells of it
-	greeting *greeting
-	expires  *time.Timer     // ends the connection with the credentials
-	denied   bool            // the log knows of a denied message
+	rest     *readbuf.Buffer // of a packet, between a loop's turns
+	greeting *greeting       // until CONNACK
+	auth     *authentication // nil until there is one
+	err      error           // why the connection ends, if it is somebody's fault
+	session  *session        // from CONNACK on
+	promised store.Position  // the last change this connection asked for
 	goodbye  mqtt.ReasonCode // the client's DISCONNECT code
 	said     bool            // goodbye counts
-	err      error           // why serve ends, if it is somebody's fault
-	session  *session        // from CONNACK on
-	heard    tally           // of the batch at hand
-	promised store.Position  // the last change this connection asked for
+	denied   bool            // the log knows of a denied message
 
 	// Set by the reader; others may read it once the session's conn is this one.
-	info ClientInfo
+	version    mqtt.Version
+	cleanStart bool
+	keepAlive  uint16 // seconds
+	username   string
+	since      int64 // Unix ns
 
 	// Used by anyone.
 	dropped atomic.Uint64
@@ -63,12 +62,8 @@ const answerSize = 64
 // linger is how long a connection may take to hear the last words.
 const linger = time.Second
 
-func newConn(b *Broker, nc transport.Conn, listener string) *conn {
-	ctx, cancel := context.WithCancel(b.ctx)
-	c := &conn{
-		b: b, nc: nc, ctx: ctx, cancel: cancel, done: make(chan struct{}),
-		remote: Remote{Addr: nc.RemoteAddr(), Transport: nc.Kind(), Listener: listener},
-	}
+func newConn(b *Broker, nc transport.Conn, listener *string) *conn {
+	c := &conn{b: b, nc: nc, listen: listener}
 	c.sock, _ = nc.(*transport.Socket)
 	c.in.Init(link.Server, 0, b.set.limits.MaxPacketSize)
 	c.timer.Init(link.Server, b.since(time.Now()), b.set.ConnectTimeout)
@@ -92,44 +87,43 @@ func (c *conn) serve() {
 
 // begin brings the transport up and asks Hooks.Accept.
 func (c *conn) begin() bool {
-	ctx, cancel := context.WithTimeout(c.ctx, c.b.set.ConnectTimeout)
+	ctx, cancel := context.WithTimeout(c.context(), c.b.set.ConnectTimeout)
 	defer cancel()
 	if accept := c.b.set.Hooks.Accept; accept != nil {
-		err := c.b.contain("Accept", func() error { return accept(ctx, c.remote, c.b.clientCount()) })
+		err := c.b.contain("Accept", func() error { return accept(ctx, c.remote(), c.b.clientCount()) })
 		if err != nil {
-			c.b.log.Info("connection not admitted", "remote", c.remote.Addr, "error", err)
+			c.b.log.Info("connection not admitted", "remote", c.nc.RemoteAddr(), "error", err)
 			return false
 		}
 	}
 	if err := c.nc.Handshake(ctx); err != nil {
 		c.b.count.refused.Add(1)
-		c.b.log.Info("handshake failed", "remote", c.remote.Addr, "transport", c.remote.Transport, "error", err)
+		c.b.log.Info("handshake failed", "remote", c.nc.RemoteAddr(), "transport", c.nc.Kind(), "error", err)
 		return false
 	}
-	c.remote.TLS = c.nc.TLS()
 	return true
 }
 
 // readLoop reads batches until the connection is over. The error says whose
 // fault that is; nil is an orderly end.
 func (c *conn) readLoop() error {
-	defer c.buf.Free()
+	var buf readbuf.Buffer
 	for {
 		if err := c.arm(); err != nil {
 			return err
 		}
-		n, err := c.nc.Read(c.buf.Space())
+		n, err := c.nc.Read(buf.Space())
 		if n > 0 {
-			c.heard.bytes += uint64(n)
-			c.buf.Wrote(n)
+			buf.Wrote(n)
 			sc := c.b.scratches.Get().(*scratch)
-			used, need, over, err := c.batch(sc, c.buf.Unread())
+			sc.heard.bytes += uint64(n)
+			used, need, over, err := c.batch(sc, buf.Unread())
 			c.b.scratches.Put(sc.reset())
 			if over || err != nil {
 				return err
 			}
-			c.buf.Took(used)
-			c.buf.Want(need)
+			buf.Took(used)
+			buf.Want(need)
 		}
 		if err == nil {
 			continue
@@ -188,7 +182,7 @@ func (c *conn) batch(sc *scratch, b []byte) (used, need int, over bool, err erro
 			need = want
 			break
 		}
-		c.heard.packets++
+		sc.heard.packets++
 		sc.raw = b[used : used+n]
 		over, err = c.handle(sc, t)
 		over = over || err != nil
@@ -275,7 +269,7 @@ func (c *conn) end() {
 	} else {
 		c.b.noSession(c, code, text)
 	}
-	close(c.done)
+	c.letGo()
 	if heard {
 		c.hangUp()
 	}
@@ -336,7 +330,7 @@ func (c *conn) say(inTurn bool, pos store.Position, write func(w *link.Writer, o
 		return true
 	}
 	o.endLocked(mqtt.PacketTooLarge)
-	c.b.log.Info("an answer is larger than the client takes", "client", c.info.ClientID, "remote", c.remote.Addr,
+	c.b.log.Info("an answer is larger than the client takes", "client", c.id(), "remote", c.nc.RemoteAddr(),
 		"maximum", o.w.Peer().MaxPacketSize)
 	return false
 }

@@ -3,6 +3,7 @@ package midge
 import (
 	"context"
 	"crypto/rand"
+	"time"
 	"unicode/utf8"
 
 	"github.com/midgemq/midge/link"
@@ -26,8 +27,6 @@ type greeting struct {
 // connect takes CONNECT as far as it can be answered: at once, or after an
 // exchange of AUTH packets.
 func (c *conn) connect(sc *scratch, p *packet.Connect) (over bool, err error) {
-	ctx, cancel := c.patience()
-	defer cancel()
 	g := c.greet(p)
 	c.greeting = g
 	c.outbox.mu.Lock()
@@ -38,6 +37,8 @@ func (c *conn) connect(sc *scratch, p *packet.Connect) (over bool, err error) {
 	if refusal := c.judge(p, g); refusal != nil {
 		return true, refusal
 	}
+	ctx, cancel := c.patience()
+	defer cancel()
 	if g.hasMethod {
 		return c.authBegin(ctx, sc, p.Properties.AuthenticationData)
 	}
@@ -55,17 +56,24 @@ func (c *conn) connect(sc *scratch, p *packet.Connect) (over bool, err error) {
 // patience is the context of what the handshake waits for. It ends with
 // ConnectTimeout, counted from accept; once that is over, with the connection.
 func (c *conn) patience() (context.Context, context.CancelFunc) {
-	if c.session != nil {
-		return c.ctx, func() {}
+	switch {
+	case c.session != nil:
+		return c.context(), func() {}
+	case c.b.keep == nil && c.b.set.Hooks.Authenticate == nil && c.b.set.Hooks.Enhanced == nil:
+		return c.b.ctx, func() {} // there is nothing to wait for but claim's predecessor
 	}
+	return c.greetingContext()
+}
+
+func (c *conn) greetingContext() (context.Context, context.CancelFunc) {
 	late, _ := c.timer.Next()
-	return context.WithDeadline(c.ctx, c.b.epoch.Add(late))
+	return context.WithDeadline(c.context(), c.b.epoch.Add(late))
 }
 
 // greet copies what CONNECT says.
 func (c *conn) greet(p *packet.Connect) *greeting {
 	g := &greeting{peer: mqtt.Unlimited(), hello: Connect{
-		Remote:      c.remote,
+		Remote:      c.remote(),
 		Version:     p.Version,
 		ClientID:    string(p.ClientID),
 		Username:    string(p.Username),
@@ -141,23 +149,21 @@ func (c *conn) admit(ctx context.Context, sc *scratch) (over bool, err error) {
 	if top := c.b.set.keepAliveMax; top > 0 && g.hello.Version == mqtt.V5 && (keepAlive == 0 || keepAlive > top) {
 		keepAlive, imposed = top, true // [MQTT-3.2.2-21, 5.0] [MQTT-3.2.2-22, 5.0]
 	}
-	c.info = ClientInfo{
-		Remote: c.remote, ClientID: g.hello.ClientID, Username: g.hello.Username, Version: g.hello.Version,
-		KeepAlive: keepAlive, CleanStart: g.hello.CleanStart, Since: sc.now, Access: g.hello.Access,
-	}
+	c.version, c.cleanStart, c.keepAlive = g.hello.Version, g.hello.CleanStart, keepAlive
+	c.username, c.since = g.hello.Username, sc.now.UnixNano()
 	if until := g.hello.Until; !until.IsZero() && !until.After(sc.now) {
 		return true, &Refusal{mqtt.NotAuthorized, "the credentials have expired"}
 	}
 	c.checkWill(g)
 	c.expiry.Store(min(g.expiry, c.b.set.expiryMax))
 	limits := c.b.set.limits
-	if c.info.Version != mqtt.V5 {
+	if c.version != mqtt.V5 {
 		limits.ReceiveMaximum, limits.TopicAliasMaximum = 65535, 0
 	}
 	if c.b.keep != nil {
 		c.mayWait(sc) // for the disk
 	}
-	s, present, err := c.b.claim(ctx, sc, c, g.hello.CleanStart)
+	s, present, err := c.b.claim(sc, c, g.hello.CleanStart)
 	if err != nil {
 		return true, err
 	}
@@ -169,22 +175,22 @@ func (c *conn) admit(ctx context.Context, sc *scratch) (over bool, err error) {
 		c.b.release(s, !present)
 		return true, err // nil: the last word came first
 	}
-	c.session, c.greeting, c.exchange = s, nil, nil
+	c.greeting, c.auth = nil, nil
 	c.lease(g.hello.Until)
 	c.b.count.connects.Add(1)
-	c.b.log.Debug("client connected", "client", c.info.ClientID, "remote", c.remote.Addr,
-		"version", c.info.Version.String(), "session_present", present)
+	c.b.log.Debug("client connected", "client", c.id(), "remote", c.nc.RemoteAddr(),
+		"version", c.version.String(), "session_present", present)
 	if hook := c.b.set.Hooks.Connected; hook != nil {
 		c.mayWait(sc)
-		c.b.contain("Connected", func() error { hook(c.ctx, c.info); return nil })
+		c.b.contain("Connected", func() error { hook(c.context(), c.info()); return nil })
 	}
 	return false, nil
 }
 
 // connack announces what is in force.
 func (c *conn) connack(g *greeting, present, imposed bool) *packet.Connack {
-	k := &packet.Connack{SessionPresent: present && c.info.Version != mqtt.V31}
-	if c.info.Version != mqtt.V5 {
+	k := &packet.Connack{SessionPresent: present && c.version != mqtt.V31}
+	if c.version != mqtt.V5 {
 		return k
 	}
 	set, p := c.b.set, new(packet.Properties)
@@ -216,10 +222,10 @@ func (c *conn) connack(g *greeting, present, imposed bool) *packet.Connack {
 		}
 	}
 	if imposed {
-		p.ServerKeepAlive = c.info.KeepAlive
+		p.ServerKeepAlive = c.keepAlive
 	}
 	if g.hello.Assigned {
-		p.AssignedClientIdentifier = []byte(c.info.ClientID) // [MQTT-3.2.2-16, 5.0]
+		p.AssignedClientIdentifier = []byte(c.id()) // [MQTT-3.2.2-16, 5.0]
 	}
 	if g.wantResponse && set.ResponseInformation != "" {
 		p.ResponseInformation = []byte(set.ResponseInformation) // [MQTT-3.1.2-28, 5.0]
@@ -246,15 +252,16 @@ func (s *session) resume(c *conn, by *batch, g *greeting, k *packet.Connack) boo
 	if !ok {
 		return false
 	}
-	s.setAccessLocked(c.info.Access)
+	s.setAccessLocked(g.hello.Access)
 	s.stopTimersLocked()
 	s.will = nil // [MQTT-3.1.3-9, 5.0] a delayed will is off when the client is back in time
 	s.in.Resume(c.in.Limits().ReceiveMaximum)
 	s.out.Resume(min(g.peer.ReceiveMaximum, uint16(s.b.set.MaxInflight)))
 	if g.will != nil {
-		g.will.m.origin, g.will.info = s.id, c.info
+		g.will.m.origin, g.will.info = s.id, c.info()
 		c.will.Store(g.will)
 	}
+	c.session = s // before anyone can find c here
 	s.conn.Store(c)
 	s.pumpLocked(c, by)
 	return true
@@ -270,7 +277,7 @@ func (c *conn) authBegin(ctx context.Context, sc *scratch, data []byte) (bool, e
 // re-authentication [MQTT-4.12.1-1, 5.0].
 func (c *conn) authContinue(sc *scratch, p *packet.Auth) (bool, error) {
 	if p.Code == mqtt.Reauthenticate {
-		c.exchange = nil
+		c.authenticating().exchange = nil
 	}
 	ctx, cancel := c.patience()
 	defer cancel()
@@ -279,13 +286,14 @@ func (c *conn) authContinue(sc *scratch, p *packet.Auth) (bool, error) {
 
 // authRun lets the exchange take one step and says how it went.
 func (c *conn) authRun(ctx context.Context, sc *scratch, method string, data []byte) (bool, error) {
-	if c.exchange == nil {
-		c.asked = c.greeting.orInfo(c)
+	a := c.authenticating()
+	if a.exchange == nil {
+		a.asked = c.greeting.orInfo(c)
 		if hook := c.b.set.Hooks.Enhanced; hook != nil {
 			c.mayWait(sc)
-			c.b.contain("Enhanced", func() error { c.exchange = hook(ctx, c.asked, method); return nil })
+			c.b.contain("Enhanced", func() error { a.exchange = hook(ctx, a.asked, method); return nil })
 		}
-		if c.exchange == nil {
+		if a.exchange == nil {
 			return true, &Refusal{Code: mqtt.BadAuthenticationMethod} // [MQTT-4.12.0-1, 5.0]
 		}
 	}
@@ -293,7 +301,7 @@ func (c *conn) authRun(ctx context.Context, sc *scratch, method string, data []b
 	var reply []byte
 	var done bool
 	err := c.b.contain("Exchange.Step", func() (err error) {
-		reply, done, err = c.exchange.Step(ctx, data)
+		reply, done, err = a.exchange.Step(ctx, data)
 		return err
 	})
 	if refusal := refusalOf(err); refusal != nil {
@@ -304,17 +312,31 @@ func (c *conn) authRun(ctx context.Context, sc *scratch, method string, data []b
 		c.greeting.authData = reply
 		return c.admit(ctx, sc)
 	}
-	a := packet.Auth{Code: mqtt.ContinueAuthentication} // [MQTT-4.12.0-2, 5.0]
+	answer := packet.Auth{Code: mqtt.ContinueAuthentication} // [MQTT-4.12.0-2, 5.0]
 	if done {
-		a.Code = mqtt.Success
-		c.exchange = nil
-		c.lease(c.asked.Until)
+		answer.Code = mqtt.Success
+		a.exchange = nil
+		c.lease(a.asked.Until)
 		c.b.index.Renew() // its Access may answer otherwise now
 		c.in.Reauthenticated()
 	}
-	a.Properties = &packet.Properties{AuthenticationMethod: []byte(method), AuthenticationData: reply}
-	c.send(func(w *link.Writer, out []byte) []byte { return w.Auth(out, &a) })
+	answer.Properties = &packet.Properties{AuthenticationMethod: []byte(method), AuthenticationData: reply}
+	c.send(func(w *link.Writer, out []byte) []byte { return w.Auth(out, &answer) })
 	return false, nil
+}
+
+// An authentication is what a connection has to do with one that goes on.
+type authentication struct {
+	exchange Exchange
+	asked    *Connect    // what exchange was told of the client, and tells of it
+	expires  *time.Timer // ends the connection with the credentials
+}
+
+func (c *conn) authenticating() *authentication {
+	if c.auth == nil {
+		c.auth = new(authentication)
+	}
+	return c.auth
 }
 
 // orInfo is what an exchange is told of the client: its CONNECT, or later on
@@ -324,7 +346,7 @@ func (g *greeting) orInfo(c *conn) *Connect {
 		return &g.hello
 	}
 	return &Connect{
-		Remote: c.info.Remote, Version: c.info.Version, ClientID: c.info.ClientID,
-		Username: c.info.Username, KeepAlive: c.info.KeepAlive, CleanStart: c.info.CleanStart, Access: c.info.Access,
+		Remote: c.remote(), Version: c.version, ClientID: c.id(),
+		Username: c.username, KeepAlive: c.keepAlive, CleanStart: c.cleanStart, Access: c.access(),
 	}
 }

@@ -198,7 +198,7 @@ func (s *session) reserve(ctx context.Context, c *conn, g *greeting, present boo
 		return undo, s.b.keep.awaitSession(ctx, c.promised)
 	}
 	if g.will != nil {
-		g.will.m.origin, g.will.info, g.will.number = s.id, c.info, s.number
+		g.will.m.origin, g.will.info, g.will.number = s.id, c.info(), s.number
 	}
 	s.mu.Lock()
 	parked, left, away := s.will, s.expiry, s.away

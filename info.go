@@ -29,6 +29,43 @@ type ClientInfo struct {
 	Access     Access // what Hooks.Authenticate gave it; nil: everything is allowed
 }
 
+// remote is where c comes from.
+func (c *conn) remote() Remote {
+	return Remote{Addr: c.nc.RemoteAddr(), Transport: c.nc.Kind(), Listener: *c.listen, TLS: c.nc.TLS()}
+}
+
+// info is what there is to know of c, whose CONNECT has been let in.
+func (c *conn) info() ClientInfo {
+	return ClientInfo{
+		Remote: c.remote(), ClientID: c.id(), Username: c.username, Version: c.version,
+		KeepAlive: c.keepAlive, CleanStart: c.cleanStart, Since: time.Unix(0, c.since), Access: c.access(),
+	}
+}
+
+// id is c's client identifier, "" before CONNECT.
+func (c *conn) id() string {
+	switch {
+	case c.session != nil:
+		return c.session.id
+	case c.greeting != nil:
+		return c.greeting.hello.ClientID
+	}
+	return ""
+}
+
+// access is what c's client may do; nil: everything.
+func (c *conn) access() Access {
+	switch {
+	case c.session != nil:
+		if a := c.session.access.Load(); a != nil {
+			return *a
+		}
+	case c.greeting != nil:
+		return c.greeting.hello.Access
+	}
+	return nil
+}
+
 // ClientStats count what passed on one connection.
 type ClientStats struct {
 	ClientInfo

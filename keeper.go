@@ -156,7 +156,7 @@ const backlog = 32 << 20
 // awaitDisk keeps a client from sending faster than the disk writes.
 func (c *conn) awaitDisk() {
 	if c.overtakesDisk() {
-		c.b.keep.await(c.ctx, c.promised-backlog)
+		c.b.keep.await(c.context(), c.promised-backlog)
 	}
 }
 

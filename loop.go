@@ -6,6 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/midgemq/midge/internal/readbuf"
 	"github.com/midgemq/midge/transport"
 )
 
@@ -174,14 +175,14 @@ func (c *conn) readOnce(sc *scratch) (over, more bool) {
 		return false, true
 	}
 	more = n == len(b)-kept
-	c.heard.bytes += uint64(n)
+	sc.heard.bytes += uint64(n)
 	b = b[:kept+n]
 	used, need, over, err := c.batch(sc, b)
 	if c.err = err; err != nil {
 		over = true
 	}
 	if !over {
-		c.buf.Keep(b[used:], need)
+		c.keepRest(b[used:], need)
 	}
 	return over, more
 }
@@ -189,12 +190,27 @@ func (c *conn) readOnce(sc *scratch) (over, more bool) {
 // space is where to read to: behind what is left of a packet, kept bytes, in
 // the scratch, or for a large packet in the connection's own buffer.
 func (c *conn) space(sc *scratch) (b []byte, kept int) {
-	rest := c.buf.Unread()
-	if b := c.buf.Large(); b != nil {
-		return b, len(rest)
-	}
 	if sc.in == nil {
 		sc.in = make([]byte, turnSize)
 	}
+	if c.rest == nil {
+		return sc.in, 0
+	}
+	rest := c.rest.Unread()
+	if b := c.rest.Large(); b != nil {
+		return b, len(rest)
+	}
 	return sc.in, copy(sc.in, rest)
+}
+
+// keepRest keeps what has come of a packet of need bytes for the next turn.
+func (c *conn) keepRest(b []byte, need int) {
+	if len(b) == 0 {
+		c.rest = nil
+		return
+	}
+	if c.rest == nil {
+		c.rest = new(readbuf.Buffer)
+	}
+	c.rest.Keep(b, need)
 }

@@ -54,6 +54,8 @@ type outbox struct {
 	leaving  int // bytes being written
 	answered int // those of them that are answers
 	stage    stage
+	settled  bool            // the session has been let go
+	life     *life           // nil until somebody waits for the end
 	code     mqtt.ReasonCode // of the last word
 	writing  bool            // somebody has the right to write
 	moved    *sync.Cond      // made by whoever waits for the writer
@@ -97,7 +99,7 @@ func (o *outbox) markLocked(by *batch) {
 func (o *outbox) touch(sc *scratch) (flood bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	heard := &o.c.heard
+	heard := &sc.heard
 	o.received.bytes += heard.bytes
 	o.received.packets += heard.packets
 	o.received.messages += heard.messages
@@ -319,7 +321,7 @@ func (o *outbox) writeFailed(err error) {
 	if s != nil {
 		o.c.b.count.stalled.Add(1)
 		o.c.b.log.Warn("client takes no data and is cut off", "client", s.id,
-			"remote", o.c.remote.Addr, "after", o.c.b.set.WriteTimeout)
+			"remote", o.c.nc.RemoteAddr(), "after", o.c.b.set.WriteTimeout)
 	}
 }
 

@@ -15,7 +15,7 @@ import (
 // the link has decoded it and resolved its alias; here it is claimed (is it a
 // repeat?), authorized, retained, routed and acknowledged.
 func (c *conn) publish(sc *scratch, p *packet.Publish) error {
-	c.heard.messages++
+	sc.heard.messages++
 	if p.QoS == mqtt.AtMostOnce && c.runOn(sc, p) {
 		return nil
 	}
@@ -36,7 +36,7 @@ func (c *conn) publish(sc *scratch, p *packet.Publish) error {
 		c.take(sc, p)
 		heard, refusal := 0, c.authorize(sc, p)
 		if p.QoS > mqtt.AtMostOnce && refusal == nil && c.b.keep.stuck() {
-			if refusal = errStuck; c.info.Version != mqtt.V5 {
+			if refusal = errStuck; c.version != mqtt.V5 {
 				// There is no other way to say no: the client keeps the message, and
 				// sends it again as one that is new here.
 				c.session.in.Ack(p.ID, refusal.Code)
@@ -172,7 +172,7 @@ func (c *conn) authorize(sc *scratch, p *packet.Publish) *Refusal {
 	if p.Properties.PayloadFormatIndicator == 1 && !p.PayloadFormatOK() {
 		return &Refusal{Code: mqtt.PayloadFormatInvalid, Reason: "payload is not UTF-8"}
 	}
-	if c.info.Access != nil && sc.routes.plan(c.b, p.Topic).denies(c) {
+	if c.access() != nil && sc.routes.plan(c.b, p.Topic).denies(c) {
 		c.sayDenied(p.Topic)
 		return errDenied
 	}
@@ -180,7 +180,7 @@ func (c *conn) authorize(sc *scratch, p *packet.Publish) *Refusal {
 		return nil
 	}
 	c.mayWait(sc)
-	return c.b.askPublish(c.ctx, c.info, &sc.m)
+	return c.b.askPublish(c.context(), c.info(), &sc.m)
 }
 
 var errDenied = &Refusal{Code: mqtt.NotAuthorized}

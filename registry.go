@@ -1,7 +1,6 @@
 package midge
 
 import (
-	"context"
 	"time"
 
 	"github.com/midgemq/midge/mqtt"
@@ -14,24 +13,23 @@ import (
 // its reader is gone and Hooks.Disconnected has returned. present says the
 // session is an old one. The session is as it was until resume; whoever does
 // not get that far gives it back with release.
-func (b *Broker) claim(ctx context.Context, sc *scratch, c *conn, clean bool) (s *session, present bool, err error) {
+func (b *Broker) claim(sc *scratch, c *conn, clean bool) (s *session, present bool, err error) {
 	for {
-		if ctx.Err() != nil {
-			return nil, false, &Refusal{Code: mqtt.ServerBusy}
-		}
 		b.mu.Lock()
 		if b.closed {
 			b.mu.Unlock()
 			return nil, false, &Refusal{Code: mqtt.ServerUnavailable}
 		}
-		old := b.sessions[c.info.ClientID]
-		if owner := b.owners[old]; owner != nil && old != nil {
+		old := b.sessions[c.id()]
+		if owner := old.heldBy(); owner != nil {
 			b.mu.Unlock()
 			c.mayWait(sc)
 			owner.kick(mqtt.SessionTakenOver, "")
-			select {
-			case <-owner.done:
-			case <-ctx.Done():
+			ctx, cancel := c.greetingContext()
+			over := owner.awaitEnd(ctx)
+			cancel()
+			if !over {
+				return nil, false, &Refusal{Code: mqtt.ServerBusy}
 			}
 			continue
 		}
@@ -43,15 +41,16 @@ func (b *Broker) claim(ctx context.Context, sc *scratch, c *conn, clean bool) (s
 		s, present = old, old != nil && !clean
 		if !present {
 			b.dropLocked(old)
-			s = b.newSession(c.info.ClientID)
+			s = b.newSession(c.id())
 			b.sessions[s.id] = s
 		}
 		if !s.kept && c.expiry.Load() > 0 {
 			s.kept = true
 			b.kept++
 		}
-		b.owners[s] = c
-		b.count.peak.Store(max(b.count.peak.Load(), int64(len(b.owners))))
+		s.owner = c
+		b.connected++
+		b.count.peak.Store(max(b.count.peak.Load(), int64(b.connected)))
 		b.mu.Unlock()
 		if old != nil && !present {
 			c.mayWait(sc)
@@ -94,7 +93,7 @@ func (b *Broker) roomLocked(c *conn, old *session) bool {
 	if c.expiry.Load() == 0 || b.kept < b.set.MaxSessions || old != nil && old.kept {
 		return true
 	}
-	if c.info.Version == mqtt.V5 {
+	if c.version == mqtt.V5 {
 		c.expiry.Store(0) // CONNACK tells
 		b.count.quota.Add(1)
 		return true
@@ -117,7 +116,8 @@ func (b *Broker) dropLocked(s *session) {
 // release gives a session up; forget deletes it too.
 func (b *Broker) release(s *session, forget bool) {
 	b.mu.Lock()
-	delete(b.owners, s)
+	s.owner = nil
+	b.connected--
 	if forget {
 		b.dropLocked(s)
 	}
@@ -131,7 +131,7 @@ func (b *Broker) release(s *session, forget bool) {
 func (b *Broker) expire(s *session) {
 	b.mu.Lock()
 	until := time.Duration(s.until.Load())
-	if b.sessions[s.id] != s || b.owners[s] != nil || until == 0 || b.since(time.Now()) < until {
+	if b.sessions[s.id] != s || s.owner != nil || until == 0 || b.since(time.Now()) < until {
 		b.mu.Unlock()
 		return
 	}
@@ -164,15 +164,24 @@ func (b *Broker) noSession(c *conn, code mqtt.ReasonCode, text string) {
 		return
 	}
 	b.count.refused.Add(1)
-	b.log.Info("connection refused", "remote", c.remote.Addr, "transport", c.remote.Transport,
+	b.log.Info("connection refused", "remote", c.nc.RemoteAddr(), "transport", c.nc.Kind(),
 		"reason", code.String(), "detail", text)
+}
+
+// heldBy is the connection that owns the session, nil if it is absent or none.
+// The caller holds Broker.mu.
+func (s *session) heldBy() *conn {
+	if s == nil {
+		return nil
+	}
+	return s.owner
 }
 
 // clientCount is how many clients are connected.
 func (b *Broker) clientCount() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return len(b.owners)
+	return b.connected
 }
 
 // sayParkedWills says the delayed wills of clients that are away: their

@@ -86,11 +86,11 @@ func (r *routeCache) plan(b *Broker, topic []byte) *plan {
 
 // denies reports whether c may not publish to the topic.
 func (p *plan) denies(c *conn) bool {
-	if c.info.Access == nil {
+	if c.access() == nil {
 		return false
 	}
 	if p.asker != c.session {
-		p.asker, p.denied = c.session, !c.info.Access.MayPublish(p.topic)
+		p.asker, p.denied = c.session, !c.access().MayPublish(p.topic)
 	}
 	return p.denied
 }

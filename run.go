@@ -48,7 +48,7 @@ func (c *conn) runOn(sc *scratch, p *packet.Publish) bool {
 	if !r.plan.plain || r.plan.denies(c) {
 		return false
 	}
-	r.raw, r.n, r.largest, r.v5 = sc.raw, 1, len(sc.raw), c.info.Version == mqtt.V5
+	r.raw, r.n, r.largest, r.v5 = sc.raw, 1, len(sc.raw), c.version == mqtt.V5
 	return true
 }
 
@@ -77,7 +77,7 @@ func (c *conn) takeOf(sc *scratch, raw []byte) (rest []byte) {
 	h, _ := packet.ReadHeader(raw)
 	n := h.Size + h.Len
 	sc.one.Properties = &sc.oneProps
-	sc.one.Decode(c.info.Version, h.Flags, raw[h.Size:n]) // as it was decoded before
+	sc.one.Decode(c.version, h.Flags, raw[h.Size:n]) // as it was decoded before
 	c.take(sc, &sc.one)
 	return raw[n:]
 }

@@ -19,6 +19,7 @@ type scratch struct {
 	raw     []byte // the packet at hand as it came, nil unless it stands in a read buffer
 	run     run
 	in      []byte // what has been read; of loops alone
+	heard   tally
 	now     time.Time
 
 	m        message  // the PUBLISH at hand, in views

@@ -32,7 +32,7 @@ func TestTooLargeWithoutItsAlias(t *testing.T) {
 	if err := pub.publish(h.sc, &packet.Publish{Topic: []byte("t"), Properties: new(packet.Properties)}); err != nil {
 		t.Fatal(err)
 	}
-	for s := range h.b.owners {
+	for _, s := range h.b.sessions {
 		if c := s.conn.Load(); c != pub && (c.outbox.sent.messages != 1 || s.out.Len() != 0) {
 			t.Errorf("%s was sent %d messages", s.id, c.outbox.sent.messages)
 		}

@@ -23,6 +23,7 @@ type session struct {
 	id    string
 	local *localClient // a subscriber inside the program; never has a conn
 	kept  bool         // guarded by Broker.mu: it counts against MaxSessions
+	owner *conn        // guarded by Broker.mu: who is in charge, or still leaving
 
 	// conn is the connection in charge, nil while the client is away. Read by
 	// anyone; written under mu.

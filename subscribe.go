@@ -36,7 +36,7 @@ func (c *conn) subscribe(sc *scratch, p *packet.Subscribe) error {
 			}
 			pos = max(pos, s.keepSubscription(sub, 0, r.owed))
 		}
-		if code.Failed() && c.info.Version != mqtt.V5 {
+		if code.Failed() && c.version != mqtt.V5 {
 			code = mqtt.UnspecifiedError // the one failure SUBACK had [MQTT-3.9.3-2, 3.1.1]
 		}
 		sc.codes = append(sc.codes, byte(code))
@@ -78,9 +78,9 @@ func (c *conn) subscribeOne(sc *scratch, p *packet.Subscribe, req packet.Subscri
 	if topic.HasWildcard(rest) && !c.b.set.limits.WildcardAvailable {
 		return nil, false, mqtt.WildcardSubscriptionsNotSupported
 	}
-	if a := c.info.Access; a != nil && !a.MaySubscribe(rest) {
+	if a := c.access(); a != nil && !a.MaySubscribe(rest) {
 		c.b.count.denied.Add(1)
-		c.b.log.Info("subscription denied", "client", c.info.ClientID, "user", c.info.Username, "filter", sub.spec.Filter)
+		c.b.log.Info("subscription denied", "client", c.id(), "user", c.username, "filter", sub.spec.Filter)
 		return nil, false, mqtt.NotAuthorized
 	}
 	if refusal := c.askSubscribe(sc, &sub.spec); refusal != nil {
@@ -102,7 +102,7 @@ func (c *conn) subscribeOne(sc *scratch, p *packet.Subscribe, req packet.Subscri
 
 	switch {
 	case shared: // [X5-4.8.2-a]
-	case c.info.Version != mqtt.V5: // [MQTT-3.8.4-3, 3.1.1]
+	case c.version != mqtt.V5: // [MQTT-3.8.4-3, 3.1.1]
 		retained = true
 	default: // [MQTT-3.3.1-9, 5.0] [MQTT-3.3.1-10, 5.0] [MQTT-3.3.1-11, 5.0]
 		retained = sub.spec.RetainHandling == 0 || (sub.spec.RetainHandling == 1 && old == nil)
@@ -118,10 +118,10 @@ func (c *conn) askSubscribe(sc *scratch, spec *Subscription) *Refusal {
 	}
 	c.mayWait(sc)
 	asked := *spec
-	err := c.b.contain("Subscribe", func() error { return hook(c.ctx, c.info, &asked) })
+	err := c.b.contain("Subscribe", func() error { return hook(c.context(), c.info(), &asked) })
 	spec.QoS = min(spec.QoS, asked.QoS)
 	if err != nil {
-		c.b.log.Info("subscription refused", "client", c.info.ClientID, "filter", spec.Filter, "error", err)
+		c.b.log.Info("subscription refused", "client", c.id(), "filter", spec.Filter, "error", err)
 	}
 	return refusalOf(err)
 }
@@ -145,7 +145,7 @@ func (c *conn) unsubscribe(p *packet.Unsubscribe) {
 // unsubscribeOne ends the subscription to one filter.
 func (c *conn) unsubscribeOne(id mqtt.PacketID, filter []byte) mqtt.ReasonCode {
 	s := c.session
-	if c.info.Version == mqtt.V5 && s.in.Holds(id) { // before, there was no way to say so
+	if c.version == mqtt.V5 && s.in.Holds(id) { // before, there was no way to say so
 		return mqtt.PacketIdentifierInUse
 	}
 	s.mu.Lock()

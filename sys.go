@@ -60,7 +60,7 @@ func (y *sysTree) renew(now time.Time) {
 	b, n := y.b, &y.b.count
 	t := b.total()
 	b.mu.Lock()
-	connected, total := len(b.owners), len(b.sessions)
+	connected, total := b.connected, len(b.sessions)
 	b.mu.Unlock()
 
 	y.put("version", "midge version "+Version)

@@ -111,12 +111,12 @@ func (c *conn) sayGone(code mqtt.ReasonCode, text string) {
 	if c.err != nil && c.err != errHungUp {
 		level = slog.LevelInfo // somebody's fault: say whose and which
 	}
-	c.b.log.Log(c.b.ctx, level, "client disconnected", "client", c.info.ClientID, "remote", c.remote.Addr,
+	c.b.log.Log(c.b.ctx, level, "client disconnected", "client", c.id(), "remote", c.nc.RemoteAddr(),
 		"reason", code.String(), "detail", text)
 	if hook := c.b.set.Hooks.Disconnected; hook != nil {
 		ctx, cancel := context.WithTimeout(c.b.ctx, farewell)
 		defer cancel()
-		c.b.contain("Disconnected", func() error { hook(ctx, c.info, code); return nil })
+		c.b.contain("Disconnected", func() error { hook(ctx, c.info(), code); return nil })
 	}
 }
 
