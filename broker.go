@@ -309,13 +309,13 @@ func (s *session) describe(c *conn) ClientStats {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	st.Queued, st.Inflight, st.Subscriptions = s.queue.n+s.tail.n, s.out.Len(), len(s.subs)
+	st.Queued, st.Inflight, st.Subscriptions = s.queue.len()+s.tail.n, s.inflightLocked(), s.subs.len()
 	c.outbox.mu.Lock()
 	defer c.outbox.mu.Unlock()
 	in, out := &c.outbox.received, &c.outbox.sent
 	st.BytesIn, st.PacketsIn, st.MessagesIn = in.bytes, in.packets, in.messages
 	st.BytesOut, st.PacketsOut, st.MessagesOut = out.bytes, out.packets, out.messages
-	st.QueuedBytes = s.queue.bytes + s.tail.bytes + s.flying + len(c.outbox.out) + c.outbox.leaving
+	st.QueuedBytes = s.queue.size() + s.tail.bytes + s.flying + len(c.outbox.out) + c.outbox.leaving
 	return st
 }
 

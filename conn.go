@@ -238,6 +238,7 @@ func (c *conn) handle(sc *scratch, t packet.Type) (over bool, err error) {
 	case packet.UNSUBSCRIBE:
 		c.unsubscribe(&p.Unsubscribe)
 	case packet.PINGREQ:
+		c.session.slim()
 		// [MQTT-3.12.4-1]
 		c.send(func(w *link.Writer, out []byte) []byte { return w.Pingresp(out) })
 	case packet.CONNECT:
@@ -323,7 +324,7 @@ func (c *conn) say(inTurn bool, pos store.Position, write func(w *link.Writer, o
 		o.withholdLocked(mark{pos: pos}, func() { o.out = write(&o.w, o.out) })
 	} else {
 		o.out = write(&o.w, o.roomFor(answerSize))
-		o.answers += len(o.out) - before
+		o.answers += int32(len(o.out) - before)
 	}
 	o.sent.packets++
 	if !o.w.Closed() {

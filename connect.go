@@ -255,8 +255,12 @@ func (s *session) resume(c *conn, by *batch, g *greeting, k *packet.Connack) boo
 	s.setAccessLocked(g.hello.Access)
 	s.stopTimersLocked()
 	s.will = nil // [MQTT-3.1.3-9, 5.0] a delayed will is off when the client is back in time
-	s.in.Resume(c.in.Limits().ReceiveMaximum)
-	s.out.Resume(min(g.peer.ReceiveMaximum, uint16(s.b.set.MaxInflight)))
+	if s.in != nil {
+		s.in.Resume(c.in.Limits().ReceiveMaximum)
+	}
+	if s.out != nil {
+		s.out.Resume(s.windowOf(c))
+	}
 	if g.will != nil {
 		g.will.m.origin, g.will.info = s.id, c.info()
 		c.will.Store(g.will)

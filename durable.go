@@ -24,6 +24,10 @@ type durable struct {
 	loading  bool                     // guarded by mu: somebody reads from the tail
 }
 
+// notDurable is that of every session of a broker without a store. Nobody writes
+// to it.
+var notDurable durable
+
 // A tail is the part of a queue that is in the store alone: that of a client
 // that is away, or far behind.
 type tail struct {
@@ -47,7 +51,7 @@ const (
 // enqueueLocked puts d in line. Behind a tail, or for nobody, it stays where
 // it is: in the store.
 func (s *session) enqueueLocked(c *conn, d *delivery) {
-	if d.seq > 0 && (c == nil || s.tail.n > 0 || s.queue.n >= loadMessages) {
+	if d.seq > 0 && (c == nil || s.tail.n > 0 || s.queue.len() >= loadMessages) {
 		s.tail.add(d)
 	} else {
 		s.queue.push(*d)
@@ -58,7 +62,7 @@ func (s *session) enqueueLocked(c *conn, d *delivery) {
 // sinkLocked leaves the queue to the store.
 func (s *session) sinkLocked() {
 	if s.stored.Load() {
-		for s.queue.n > 0 {
+		for s.queue.len() > 0 {
 			d := s.queue.pop()
 			s.tail.add(&d)
 		}
@@ -146,7 +150,7 @@ func (s *session) keepSubscription(sub *subscription, sent, owed store.MessageID
 // keepReplayedLocked appends that a replay has come as far as the message with
 // this number. It says nothing for a subscription that has ended.
 func (s *session) keepReplayedLocked(r *replay, number store.MessageID) (pos store.Position) {
-	if s.subs[r.sub.spec.Filter] == r.sub && number > r.sent {
+	if s.subs.get(r.sub.spec.Filter) == r.sub && number > r.sent {
 		pos = s.keepSubscription(r.sub, number, r.owed)
 	}
 	r.sent = max(r.sent, number)
@@ -272,6 +276,9 @@ func (s *session) warm() error {
 	if err != nil {
 		s.b.log.Error("store: messages in flight are lost", "client", s.id, "error", err)
 	}
+	if len(held) > 0 && s.in == nil {
+		s.in = new(flow.Inbound)
+	}
 	for _, id := range held {
 		s.in.Restore(id)
 	}
@@ -287,7 +294,7 @@ func (s *session) warm() error {
 // restoreLocked puts one exchange back into the window.
 func (s *session) restoreLocked(e *store.Entry) {
 	if e.Stage == store.Released {
-		if s.out.Restore(e.PacketID, flow.AwaitPubcomp, delivery{}) {
+		if s.outLocked().Restore(e.PacketID, flow.AwaitPubcomp, delivery{}) {
 			s.keepSeqLocked(e.PacketID, e.Seq)
 		}
 		return
@@ -300,7 +307,7 @@ func (s *session) restoreLocked(e *store.Entry) {
 	if e.QoS == mqtt.ExactlyOnce {
 		stage = flow.AwaitPubrec
 	}
-	if s.out.Restore(e.PacketID, stage, d) {
+	if s.outLocked().Restore(e.PacketID, stage, d) {
 		s.flying += d.m.size()
 		s.replayingLocked(&d)
 		return
@@ -323,7 +330,7 @@ func (s *session) keepSeqLocked(id mqtt.PacketID, seq uint64) {
 
 // loadLocked has the tail read if the queue is short of messages.
 func (s *session) loadLocked(c *conn) {
-	if s.tail.n > 0 && s.queue.n < loadMessages/4 && !s.loading {
+	if s.tail.n > 0 && s.queue.len() < loadMessages/4 && !s.loading {
 		s.loading = true
 		go s.load(c, s.tail.from)
 	}
@@ -374,10 +381,10 @@ func (s *session) loadedLocked(all []store.Entry) {
 
 // orphans reads what shared subscriptions put in the care of a session that
 // ends, out of the store, and hands each to take.
-func (s *session) orphans(subs map[string]*subscription, cold bool, from uint64, take func([]delivery)) {
+func (s *session) orphans(subs *subscriptions, cold bool, from uint64, take func([]delivery)) {
 	shared := false
-	for filter := range subs {
-		shared = shared || strings.HasPrefix(filter, "$share/")
+	for sub := range subs.all {
+		shared = shared || strings.HasPrefix(sub.spec.Filter, "$share/")
 	}
 	if !shared || !s.stored.Load() {
 		return

@@ -48,7 +48,7 @@ func (b *Broker) Subscribe(filter string, qos mqtt.QoS, handler Handler) (stop f
 	}
 	l := &localClient{b: b, handler: handler}
 	l.wake = sync.NewCond(&l.mu)
-	l.s = &session{b: b, local: l}
+	l.s = &session{b: b, local: l, durable: &notDurable}
 	l.sub = &subscription{s: l.s, spec: Subscription{Filter: filter, QoS: qos}, seq: b.sequence.Add(1)}
 
 	b.mu.Lock()
@@ -94,7 +94,7 @@ func (l *localClient) deliver(m *message, d delivery) {
 	switch {
 	case l.closed:
 	case d.replay && !l.b.due(&d, time.Now().UnixNano()):
-	case l.queue.n >= l.b.set.MaxQueuedMessages || l.queue.bytes+m.size() > l.b.set.MaxQueuedBytes:
+	case l.queue.len() >= l.b.set.MaxQueuedMessages || l.queue.size()+m.size() > l.b.set.MaxQueuedBytes:
 		l.b.count.dropped.Add(1)
 	default:
 		l.queue.push(d)
@@ -105,7 +105,7 @@ func (l *localClient) deliver(m *message, d delivery) {
 func (l *localClient) run() {
 	for {
 		l.mu.Lock()
-		for l.queue.n == 0 && !l.closed {
+		for l.queue.len() == 0 && !l.closed {
 			l.wake.Wait()
 		}
 		if l.closed {

@@ -48,25 +48,25 @@ type outbox struct {
 	sent     tally
 	received tally
 	out      []byte // waiting
-	kept     withheld
-	messages int // PUBLISH packets in out
-	answers  int // bytes in out that are none: see awaitAnswers
-	leaving  int // bytes being written
-	answered int // those of them that are answers
-	stage    stage
-	settled  bool            // the session has been let go
-	life     *life           // nil until somebody waits for the end
+	kept     *withheld
+	leaving  int             // bytes being written
+	answered int32           // those of them that are answers
+	messages int32           // PUBLISH packets in out
+	answers  int32           // bytes in out that are none: see awaitAnswers
+	usual    int8            // how large a buffer it took last time
+	stage    stage           // see there
 	code     mqtt.ReasonCode // of the last word
 	writing  bool            // somebody has the right to write
-	moved    *sync.Cond      // made by whoever waits for the writer
-	readBy   time.Time       // the read deadline in force; zero is none
-	writeBy  time.Time       // the write deadline in force
+	settled  bool            // the session has been let go
 	marked   *batch          // that has this connection to write, last we know
-	usual    int8            // how large a buffer it took last time
+	moved    *sync.Cond      // made by whoever waits for the writer
+	life     *life           // made by whoever waits for the end
+	readBy   time.Duration   // the read deadline in force, since the broker's epoch; 0 is none
+	writeBy  time.Duration   // the write deadline in force
 }
 
 func (o *outbox) init(c *conn) {
-	o.c = c
+	o.c, o.kept = c, &nothingWithheld
 	o.w.Init(link.Server, 0)
 }
 
@@ -82,7 +82,7 @@ const (
 // all. What is over the bound is dropped: a slow consumer hurts only itself.
 func (o *outbox) roomLocked(n, size int) bool {
 	set := o.c.b.set
-	return o.leaving+len(o.out)+size <= set.MaxQueuedBytes && o.messages+n <= set.MaxQueuedMessages
+	return o.leaving+len(o.out)+size <= set.MaxQueuedBytes && int(o.messages)+n <= set.MaxQueuedMessages
 }
 
 // markLocked has by write the connection at its end.
@@ -106,7 +106,7 @@ func (o *outbox) touch(sc *scratch) (flood bool) {
 	*heard = tally{}
 	if n := len(sc.confirms); n > 0 && o.stage == flowing {
 		o.out = append(o.roomFor(n), sc.confirms...)
-		o.answers += n
+		o.answers += int32(n)
 		o.sent.packets += uint64(n / confirmSize)
 	}
 	sc.confirms = sc.confirms[:0]
@@ -284,14 +284,14 @@ func (o *outbox) awaitLocked() {
 // writeDeadlineLocked gives each write at least half of WriteTimeout and moves
 // the deadline only when it must.
 func (o *outbox) writeDeadlineLocked() (time.Time, bool) {
-	now, patience := time.Now(), o.c.b.set.WriteTimeout
+	now, patience := o.c.b.since(time.Now()), o.c.b.set.WriteTimeout
 	if o.stage == ending {
 		patience = linger
-	} else if o.writeBy.Sub(now) >= patience/2 {
-		return o.writeBy, false
+	} else if o.writeBy-now >= patience/2 {
+		return time.Time{}, false
 	}
-	o.writeBy = now.Add(patience)
-	return o.writeBy, true
+	o.writeBy = now + patience
+	return o.c.b.epoch.Add(o.writeBy), true
 }
 
 // writeFailed gives up on writing. A client that took nothing for the whole of
@@ -307,8 +307,7 @@ func (o *outbox) writeFailed(err error) {
 		o.endLocked(mqtt.UnspecifiedError)
 	case o.stage == flowing:
 		o.stage = mute
-		o.readBy = time.Now().Add(linger)
-		o.c.nc.SetReadDeadline(o.readBy)
+		o.readLocked(o.c.b.since(time.Now()) + linger)
 	case o.stage == ending:
 		o.stage = over
 	}
@@ -370,8 +369,7 @@ func (o *outbox) endLocked(code mqtt.ReasonCode) {
 	} else {
 		o.stage, o.out = over, nil
 	}
-	o.readBy = time.Unix(1, 0)
-	o.c.nc.SetReadDeadline(o.readBy)
+	o.readLocked(1)
 	if o.writing {
 		o.c.nc.SetWriteDeadline(time.Now().Add(linger))
 	}
@@ -395,7 +393,7 @@ func (o *outbox) finish() (heard bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	heard = o.w.Closed() && o.stage == ending
-	o.stage, o.out, o.kept = over, nil, withheld{armed: o.kept.armed}
+	o.stage, o.out, o.kept = over, nil, &nothingWithheld
 	return heard
 }
 
@@ -429,26 +427,29 @@ func (o *outbox) setReadDeadline(at time.Duration, ok bool) error {
 	if o.stage != flowing {
 		return nil // what ended it has set it
 	}
-	var want time.Time
-	if ok {
-		want = o.c.b.epoch.Add(at)
-	}
-	if !o.readBy.IsZero() && ok && !o.readBy.After(want) {
+	switch {
+	case !ok && o.readBy == 0, ok && o.readBy > 0 && o.readBy <= at:
 		return nil
+	case !ok:
+		at = 0
 	}
-	if o.readBy.IsZero() && !ok {
-		return nil
+	return o.readLocked(at)
+}
+
+// readLocked makes a read end at a time since the broker's epoch; 0 is never.
+func (o *outbox) readLocked(by time.Duration) error {
+	o.readBy = by
+	if by == 0 {
+		return o.c.nc.SetReadDeadline(time.Time{})
 	}
-	o.readBy = want
-	return o.c.nc.SetReadDeadline(want)
+	return o.c.nc.SetReadDeadline(o.c.b.epoch.Add(by))
 }
 
 // forgetDeadline notes that the read deadline has passed.
 func (o *outbox) forgetDeadline() {
 	o.mu.Lock()
 	if o.stage == flowing {
-		o.readBy = time.Time{}
-		o.c.nc.SetReadDeadline(o.readBy)
+		o.readLocked(0)
 	}
 	o.mu.Unlock()
 }

@@ -22,7 +22,7 @@ func (c *conn) publish(sc *scratch, p *packet.Publish) error {
 	c.endRun(sc)
 	arrival := flow.Fresh
 	if p.QoS > mqtt.AtMostOnce {
-		arrival = c.session.in.Publish(p.QoS, p.ID)
+		arrival = c.session.inbound(c).Publish(p.QoS, p.ID)
 	}
 	code := mqtt.Success
 	var reason string
@@ -39,8 +39,8 @@ func (c *conn) publish(sc *scratch, p *packet.Publish) error {
 			if refusal = errStuck; c.version != mqtt.V5 {
 				// There is no other way to say no: the client keeps the message, and
 				// sends it again as one that is new here.
-				c.session.in.Ack(p.ID, refusal.Code)
-				c.session.in.Next()
+				c.session.inbound(c).Ack(p.ID, refusal.Code)
+				c.session.inbound(c).Next()
 				return refusal
 			}
 		}
@@ -62,9 +62,9 @@ func (c *conn) publish(sc *scratch, p *packet.Publish) error {
 		}
 		return nil
 	}
-	c.session.in.Ack(p.ID, code)
+	c.session.inbound(c).Ack(p.ID, code)
 	for {
-		r, ok := c.session.in.Next()
+		r, ok := c.session.inbound(c).Next()
 		if !ok {
 			return nil
 		}
@@ -130,7 +130,7 @@ func (c *conn) confirm(sc *scratch, t packet.Type, id mqtt.PacketID, code mqtt.R
 func (c *conn) pubrel(sc *scratch, a *packet.Ack) {
 	code := mqtt.Success
 	var pos store.Position
-	if !c.session.in.Pubrel(a.ID) {
+	if !c.session.inbound(c).Pubrel(a.ID) {
 		code = mqtt.PacketIdentifierNotFound
 	} else if s := c.session; s.stored.Load() {
 		pos = c.b.keep.st.Append(&store.Op{Kind: store.Release, Session: s.number, PacketID: a.ID})

@@ -67,8 +67,7 @@ func (r *recovery) retained(number store.MessageID, m *store.Message) bool {
 
 func (r *recovery) session(snap *store.Snapshot) bool {
 	b := r.b
-	s := &session{b: b, id: snap.Client, subs: map[string]*subscription{}}
-	s.out.Init(b.set.MaxInflight, nil)
+	s := &session{b: b, id: snap.Client, durable: new(durable)}
 	s.number, s.recorded, s.cold = snap.ID, true, snap.Inflight+snap.Held > 0
 	s.seq = snap.Last
 	s.tail = tail{n: snap.Queued, bytes: snap.QueuedBytes, from: snap.First}
@@ -117,7 +116,7 @@ func (s *session) resubscribe(p *store.Subscription) {
 		Filter: p.Filter, QoS: min(p.QoS, s.b.set.limits.MaxQoS), NoLocal: p.NoLocal,
 		RetainAsPublished: p.RetainAsPublished, RetainHandling: p.RetainHandling, ID: p.ID,
 	}}
-	s.subs[p.Filter] = sub
+	s.subs.put(sub)
 	s.b.install(sub, nil)
 	if p.Owed > p.Sent {
 		left := slices.DeleteFunc(s.b.owed(sub), func(m *message) bool { return m.number <= p.Sent || m.number > p.Owed })

@@ -249,7 +249,7 @@ func (s *session) replayLocked(c *conn, by *batch, steps *int) bool {
 		if !c.outbox.sendPlain(c, by, &d) {
 			return false
 		}
-	} else if !s.out.Ready() || !s.sendLocked(c, by, nil, &d) {
+	} else if !s.outLocked().Ready() || !s.sendLocked(c, by, nil, &d) {
 		return false
 	}
 	if r.held = nil; len(r.left) > 0 {

@@ -125,7 +125,7 @@ func (c *conn) deliverRun(sc *scratch, by *conn) bool {
 		}
 	}
 	o.out = append(o.roomFor(len(frames)), frames...)
-	o.messages += r.n
+	o.messages += int32(r.n)
 	o.markLocked(&sc.batch)
 	return true
 }

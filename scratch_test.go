@@ -33,7 +33,7 @@ func TestTooLargeWithoutItsAlias(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, s := range h.b.sessions {
-		if c := s.conn.Load(); c != pub && (c.outbox.sent.messages != 1 || s.out.Len() != 0) {
+		if c := s.conn.Load(); c != pub && (c.outbox.sent.messages != 1 || s.inflightLocked() != 0) {
 			t.Errorf("%s was sent %d messages", s.id, c.outbox.sent.messages)
 		}
 	}

@@ -36,8 +36,9 @@ type session struct {
 	// settled before the session's first message.
 	stored atomic.Bool
 
-	// in is owned by the connection in charge.
-	in flow.Inbound
+	// in is owned by the connection in charge; nil until a QoS 1 or 2 message
+	// comes in.
+	in *flow.Inbound
 
 	// backlog mirrors whether queue, replays or resends hold anything, so that
 	// the writer need not take mu to find nothing.
@@ -48,8 +49,8 @@ type session struct {
 	until atomic.Int64
 
 	mu      sync.Mutex
-	subs    map[string]*subscription // guarded by mu, by filter
-	out     flow.Outbound[delivery]  // guarded by mu
+	subs    subscriptions            // guarded by mu
+	out     *flow.Outbound[delivery] // guarded by mu; nil until a QoS 1 or 2 message goes out
 	flying  int                      // guarded by mu: bytes of messages in out
 	queue   queue                    // guarded by mu: not sent yet
 	replays []replay                 // guarded by mu: retained messages still to be sent
@@ -57,7 +58,7 @@ type session struct {
 	ended   bool                     // guarded by mu: deleted; nothing may be added
 	will    *will                    // guarded by mu: waiting for its delay to pass
 	timers  [2]*time.Timer           // guarded by mu: will delay and session expiry
-	durable
+	*durable
 }
 
 // A delivery is one message on its way to one session.
@@ -76,12 +77,57 @@ type delivery struct {
 type slot = flow.Slot[delivery]
 
 func (b *Broker) newSession(id string) *session {
-	s := &session{b: b, id: id, subs: map[string]*subscription{}}
-	s.out.Init(b.set.MaxInflight, nil)
+	s := &session{b: b, id: id, durable: &notDurable}
 	if b.keep != nil {
-		s.number = store.SessionID(b.keep.sessions.Add(1))
+		s.durable = &durable{number: store.SessionID(b.keep.sessions.Add(1))}
 	}
 	return s
+}
+
+// inbound is the window of messages from the client of c, which owns s.
+func (s *session) inbound(c *conn) *flow.Inbound {
+	if s.in == nil {
+		s.in = new(flow.Inbound)
+		s.in.Resume(c.in.Limits().ReceiveMaximum)
+	}
+	return s.in
+}
+
+// outLocked is the window of messages to the client.
+func (s *session) outLocked() *flow.Outbound[delivery] {
+	if s.out == nil {
+		s.out = new(flow.Outbound[delivery])
+		s.out.Init(s.b.set.MaxInflight, nil)
+		if c := s.conn.Load(); c != nil {
+			s.out.Resume(s.windowOf(c))
+		}
+	}
+	return s.out
+}
+
+// windowOf is how many messages may be on their way to the client of c.
+func (s *session) windowOf(c *conn) uint16 {
+	return min(c.outbox.w.Peer().ReceiveMaximum, uint16(s.b.set.MaxInflight))
+}
+
+func (s *session) inflightLocked() int {
+	if s.out == nil {
+		return 0
+	}
+	return s.out.Len()
+}
+
+// slim gives back the windows of a client that has had nothing to say for as
+// long as to have to ping. The connection in charge calls it.
+func (s *session) slim() {
+	if s.in != nil && s.in.Idle() {
+		s.in = nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.inflightLocked() == 0 {
+		s.out = nil
+	}
 }
 
 // online reports whether the client is connected now.
@@ -160,7 +206,7 @@ func (s *session) deliverAcked(sc *scratch, by *batch, d delivery) {
 	if s.numberLocked(&d); d.seq > 0 {
 		d.until = s.b.keep.promised(sc, d.qos)
 	}
-	if c == nil || s.backlog.Load() || !s.out.Ready() || !s.sendLocked(c, by, sc, &d) {
+	if c == nil || s.backlog.Load() || !s.outLocked().Ready() || !s.sendLocked(c, by, sc, &d) {
 		s.keepQueuedLocked(&d, sc.number)
 		s.enqueueLocked(c, &d)
 	}
@@ -169,7 +215,7 @@ func (s *session) deliverAcked(sc *scratch, by *batch, d delivery) {
 // fullLocked reports whether there is no room for size bytes more. What came
 // first is kept, what comes then is dropped.
 func (s *session) fullLocked(size int) bool {
-	return s.flying+s.queue.bytes+s.tail.bytes+size > s.b.set.MaxQueuedBytes || s.queue.n+s.tail.n >= s.b.set.MaxQueuedMessages
+	return s.flying+s.queue.size()+s.tail.bytes+size > s.b.set.MaxQueuedBytes || s.queue.len()+s.tail.n >= s.b.set.MaxQueuedMessages
 }
 
 // sendLocked opens a QoS 1 or 2 exchange and appends its PUBLISH. It reports
@@ -191,7 +237,7 @@ func (s *session) sendLocked(c *conn, by *batch, sc *scratch, d *delivery) bool 
 		return true
 	}
 	s.numberLocked(d)
-	x.id = s.out.Publish(d.qos, *d)
+	x.id = s.outLocked().Publish(d.qos, *d)
 	s.flying += d.m.size()
 	// Behind one that waits all wait: they keep their order, whatever their QoS.
 	if pos := s.keepSentLocked(sc, d, x.id); pos > 0 || o.kept.messages > 0 {
@@ -304,13 +350,13 @@ func (s *session) pumpLocked(c *conn, by *batch) {
 		go s.walkOn()
 	}
 	s.loadLocked(c)
-	for len(s.replays) == 0 && s.queue.n > 0 && s.out.Ready() {
+	for len(s.replays) == 0 && s.queue.len() > 0 && s.outLocked().Ready() {
 		if !s.sendLocked(c, by, nil, s.queue.front()) {
 			break
 		}
 		s.queue.pop()
 	}
-	s.backlog.Store(s.queue.n > 0 || s.tail.n > 0 || len(s.replays) > 0 || s.out.Pending())
+	s.backlog.Store(s.queue.len() > 0 || s.tail.n > 0 || len(s.replays) > 0 || s.outLocked().Pending())
 }
 
 // resendLocked sends one exchange of an earlier connection again.
@@ -322,7 +368,7 @@ func (s *session) resendLocked(c *conn, by *batch) bool {
 	if o.stage != flowing || len(o.out) >= flushAt {
 		return false
 	}
-	slot := s.out.Resend()
+	slot := s.outLocked().Resend()
 	if slot == nil {
 		return false
 	}
@@ -356,9 +402,9 @@ func (s *session) forgetLocked(slot *slot) {
 	s.landLocked(&slot.Value)
 	s.keepDone(slot.Value.seq)
 	if slot.Stage == flow.AwaitPuback {
-		s.out.Puback(slot.ID)
+		s.outLocked().Puback(slot.ID)
 	} else {
-		s.out.Pubrec(slot.ID, mqtt.PacketTooLarge)
+		s.outLocked().Pubrec(slot.ID, mqtt.PacketTooLarge)
 	}
 }
 
@@ -368,15 +414,15 @@ func (s *session) acked(c *conn, sc *scratch, a *packet.Ack) error {
 	defer s.mu.Unlock()
 	switch a.Type {
 	case packet.PUBACK:
-		d, _ := s.out.Puback(a.ID)
+		d, _ := s.outLocked().Puback(a.ID)
 		s.landLocked(&d)
 		s.keepDone(d.seq)
 	case packet.PUBCOMP:
-		if _, known := s.out.Pubcomp(a.ID); known {
+		if _, known := s.outLocked().Pubcomp(a.ID); known {
 			s.completedLocked(a.ID)
 		}
 	case packet.PUBREC:
-		d, known := s.out.Pubrec(a.ID, a.Code)
+		d, known := s.outLocked().Pubrec(a.ID, a.Code)
 		s.landLocked(&d)
 		if known && a.Code.Failed() {
 			s.keepDone(d.seq)
@@ -406,37 +452,57 @@ func (s *session) landLocked(d *delivery) {
 	}
 }
 
-// A queue is a ring of deliveries that counts their bytes.
-type queue struct {
-	ring  []delivery
+// A queue is deliveries that wait, and counts their bytes. An empty one has no
+// memory.
+type queue struct{ *ring }
+
+type ring struct {
+	slots []delivery
 	head  int
 	n     int
 	bytes int
 }
 
-func (q *queue) front() *delivery { return &q.ring[q.head] }
+func (q queue) len() int {
+	if q.ring == nil {
+		return 0
+	}
+	return q.n
+}
+
+func (q queue) size() int {
+	if q.ring == nil {
+		return 0
+	}
+	return q.bytes
+}
+
+func (q queue) front() *delivery { return &q.slots[q.head] }
 
 func (q *queue) push(d delivery) {
-	if q.n == len(q.ring) {
-		bigger := make([]delivery, max(4, 2*len(q.ring)))
-		for i := range q.n {
-			bigger[i] = q.ring[(q.head+i)%len(q.ring)]
-		}
-		q.ring, q.head = bigger, 0
+	if q.ring == nil {
+		q.ring = new(ring)
 	}
-	q.ring[(q.head+q.n)%len(q.ring)] = d
+	if q.n == len(q.slots) {
+		bigger := make([]delivery, max(4, 2*len(q.slots)))
+		for i := range q.n {
+			bigger[i] = q.slots[(q.head+i)%len(q.slots)]
+		}
+		q.slots, q.head = bigger, 0
+	}
+	q.slots[(q.head+q.n)%len(q.slots)] = d
 	q.n++
 	q.bytes += d.m.size()
 }
 
 func (q *queue) pop() delivery {
-	d := q.ring[q.head]
-	q.ring[q.head] = delivery{}
-	q.head = (q.head + 1) % len(q.ring)
+	d := q.slots[q.head]
+	q.slots[q.head] = delivery{}
+	q.head = (q.head + 1) % len(q.slots)
 	q.n--
 	q.bytes -= d.m.size()
 	if q.n == 0 {
-		*q = queue{} // an idle session holds no ring
+		q.ring = nil
 	}
 	return d
 }
@@ -444,7 +510,7 @@ func (q *queue) pop() delivery {
 // takeShared removes and returns what shared subscriptions put in the queue.
 func (q *queue) takeShared() (taken []delivery) {
 	var rest queue
-	for q.n > 0 {
+	for q.len() > 0 {
 		if d := q.pop(); d.share != nil {
 			taken = append(taken, d)
 		} else {

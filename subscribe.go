@@ -19,7 +19,7 @@ func (c *conn) subscribe(sc *scratch, p *packet.Subscribe) error {
 	var pos store.Position
 	for req := range p.Filters.All() {
 		var code mqtt.ReasonCode
-		if s.in.Holds(p.ID) {
+		if s.in != nil && s.in.Holds(p.ID) {
 			code = mqtt.PacketIdentifierInUse
 		} else if due > 4*c.b.retained.Len()+c.b.set.MaxQueuedMessages {
 			code = mqtt.QuotaExceeded
@@ -90,13 +90,13 @@ func (c *conn) subscribeOne(sc *scratch, p *packet.Subscribe, req packet.Subscri
 
 	s := c.session
 	s.mu.Lock()
-	old := s.subs[sub.spec.Filter]
-	if old == nil && len(s.subs) >= c.b.set.MaxSubscriptions {
+	old := s.subs.get(sub.spec.Filter)
+	if old == nil && s.subs.len() >= c.b.set.MaxSubscriptions {
 		s.mu.Unlock()
 		c.b.count.quota.Add(1)
 		return nil, false, mqtt.QuotaExceeded
 	}
-	s.subs[sub.spec.Filter] = sub
+	s.subs.put(sub)
 	s.mu.Unlock()
 	c.b.install(sub, old)
 
@@ -145,13 +145,12 @@ func (c *conn) unsubscribe(p *packet.Unsubscribe) {
 // unsubscribeOne ends the subscription to one filter.
 func (c *conn) unsubscribeOne(id mqtt.PacketID, filter []byte) mqtt.ReasonCode {
 	s := c.session
-	if c.version == mqtt.V5 && s.in.Holds(id) { // before, there was no way to say so
+	if c.version == mqtt.V5 && s.in != nil && s.in.Holds(id) { // before, there was no way to say so
 		return mqtt.PacketIdentifierInUse
 	}
 	s.mu.Lock()
 	// [MQTT-3.10.4-1] character by character, $share and all.
-	sub := s.subs[string(filter)]
-	delete(s.subs, string(filter))
+	sub := s.subs.remove(string(filter))
 	s.mu.Unlock()
 	switch {
 	case sub != nil:

@@ -1,6 +1,7 @@
 package midge
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -25,6 +26,75 @@ func (sub *subscription) ids() []uint32 {
 		return nil
 	}
 	return sub.id[:]
+}
+
+// Subscriptions are those of one session. Most have few: those are looked
+// through, more are looked up.
+type subscriptions struct {
+	few  []*subscription
+	many map[string]*subscription // nil while there are few
+}
+
+// fewSubscriptions is how many are few.
+const fewSubscriptions = 8
+
+func (ss *subscriptions) len() int { return len(ss.few) + len(ss.many) }
+
+func (ss *subscriptions) get(filter string) *subscription {
+	for _, sub := range ss.few {
+		if sub.spec.Filter == filter {
+			return sub
+		}
+	}
+	return ss.many[filter]
+}
+
+// put adds sub, in place of one to the same filter.
+func (ss *subscriptions) put(sub *subscription) {
+	for i, old := range ss.few {
+		if old.spec.Filter == sub.spec.Filter {
+			ss.few[i] = sub
+			return
+		}
+	}
+	if ss.many == nil && len(ss.few) < fewSubscriptions {
+		ss.few = append(ss.few, sub)
+		return
+	}
+	if ss.many == nil {
+		ss.many = map[string]*subscription{}
+	}
+	for _, old := range ss.few {
+		ss.many[old.spec.Filter] = old
+	}
+	ss.few = nil
+	ss.many[sub.spec.Filter] = sub
+}
+
+// remove takes out and returns the one to filter, nil if there is none.
+func (ss *subscriptions) remove(filter string) *subscription {
+	for i, sub := range ss.few {
+		if sub.spec.Filter == filter {
+			ss.few = slices.Delete(ss.few, i, i+1)
+			return sub
+		}
+	}
+	sub := ss.many[filter]
+	delete(ss.many, filter)
+	return sub
+}
+
+func (ss *subscriptions) all(yield func(*subscription) bool) {
+	for _, sub := range ss.few {
+		if !yield(sub) {
+			return
+		}
+	}
+	for _, sub := range ss.many {
+		if !yield(sub) {
+			return
+		}
+	}
 }
 
 // A group is one shared subscription: a share name and a filter.

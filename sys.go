@@ -110,9 +110,9 @@ func (y *sysTree) queues() {
 	y.b.mu.Unlock()
 	for _, s := range all {
 		s.mu.Lock()
-		messages += s.queue.n + s.tail.n
-		bytes += s.queue.bytes + s.tail.bytes
-		inflight += s.out.Len()
+		messages += s.queue.len() + s.tail.n
+		bytes += s.queue.size() + s.tail.bytes
+		inflight += s.inflightLocked()
 		s.mu.Unlock()
 	}
 	y.num("store/messages/count", messages+inflight+y.b.retained.Len())

@@ -172,9 +172,12 @@ func (s *session) end() store.Position {
 	s.ended = true
 	s.stopTimersLocked()
 	w, subs, cold, from := s.will, s.subs, s.cold, s.tail.from
-	s.will, s.subs, s.tail = nil, nil, tail{}
+	s.will, s.subs = nil, subscriptions{}
+	if s.durable != &notDurable {
+		s.tail = tail{}
+	}
 	orphans := s.queue.takeShared()
-	s.out.All(func(slot *slot) bool {
+	s.outLocked().All(func(slot *slot) bool {
 		// [X5-4.8.2-b] QoS 1; a QoS 2 message half sent goes to nobody else
 		// [MQTT-4.8.2-5, 5.0].
 		if d := &slot.Value; d.share != nil && d.qos == mqtt.AtLeastOnce {
@@ -183,15 +186,15 @@ func (s *session) end() store.Position {
 		return true
 	})
 	s.queue, s.replays, s.flying = queue{}, nil, 0
-	s.out.Reset()
+	s.out = nil
 	s.backlog.Store(false)
 	s.mu.Unlock()
 
-	for _, sub := range subs {
+	for sub := range subs.all {
 		s.b.uninstall(sub)
 	}
 	s.b.redeliver(orphans, s)
-	s.orphans(subs, cold, from, func(some []delivery) { s.b.redeliver(some, s) })
+	s.orphans(&subs, cold, from, func(some []delivery) { s.b.redeliver(some, s) })
 	if w != nil {
 		s.b.publishWill(w)
 	}

@@ -31,9 +31,16 @@ func (m *mark) due(durable store.Position) bool {
 	return m.pos <= durable
 }
 
+// nothingWithheld is that of a connection that has withheld nothing yet. Nobody
+// writes to it.
+var nothingWithheld withheld
+
 // withholdLocked lets write append a packet that may go once m is due.
 func (o *outbox) withholdLocked(m mark, write func()) {
-	k := &o.kept
+	if o.kept == &nothingWithheld {
+		o.kept = new(withheld)
+	}
+	k := o.kept
 	before := len(k.b)
 	o.out, k.b = k.b, o.out
 	write()
@@ -54,7 +61,7 @@ func (o *outbox) withholdLocked(m mark, write func()) {
 // armLocked asks the store to call when the first of the withheld is due. One
 // whose message is not committed yet is seen to by who commits it.
 func (o *outbox) armLocked() {
-	k := &o.kept
+	k := o.kept
 	if k.armed || len(k.marks) == 0 {
 		return
 	}
@@ -81,9 +88,9 @@ func (c *conn) settle() {
 	o := &c.outbox
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	k := &o.kept
+	k := o.kept
 	if o.stage != flowing {
-		*k = withheld{armed: k.armed}
+		o.kept = &nothingWithheld
 		return
 	}
 	durable, n, size := c.b.keep.st.Durable(), 0, 0
@@ -93,7 +100,7 @@ func (c *conn) settle() {
 			o.messages++
 			k.messages--
 		} else {
-			o.answers += k.marks[n].size
+			o.answers += int32(k.marks[n].size)
 		}
 		n++
 	}

@@ -71,6 +71,9 @@ func (in *Inbound) InitFixed(due, held int, s *InboundStorage) {
 // Maximum.
 func (in *Inbound) Open() int { return int(in.open) }
 
+// Idle reports whether nothing is unacknowledged and no identifier is held.
+func (in *Inbound) Idle() bool { return in.n == 0 && len(in.held) == 0 }
+
 // Resume begins a connection on which this end enforces receiveMaximum; a
 // peer that cannot be told of one, before 5.0, is held to 65,535. Held QoS 2
 // identifiers stay; what was not acknowledged at QoS 1 is forgotten, since the
