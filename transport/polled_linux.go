@@ -100,7 +100,7 @@ func (l *polledListener) Accept() (net.Conn, error) {
 	s := &Socket{p: l.poller(), fd: int32(nfd), kind: l.kind, away: true}
 	s.writable.Store(true)
 	if l.kind == tcpSocket {
-		s.peer = addrPort(sa)
+		s.peer = endpointOf(sa)
 	}
 	return s, nil
 }

@@ -30,25 +30,32 @@ type Socket struct {
 
 	// Immutable.
 	p    *Poller
+	peer endpoint // unspecified for unix
 	fd   int32
-	kind socketKind
-	peer netip.AddrPort // unspecified for unix
 
 	users    atomic.Int32 // who is in a system call, and the mark of a closed one
 	readable atomic.Bool  // reported by epoll and not read to the end since
 	writable atomic.Bool  // reported since the last write that found no room
 	expired  atomic.Bool  // the read deadline has passed
 
-	mu     sync.Mutex
+	kind   socketKind // immutable
+	linked bool       // guarded by the Poller's mu: in the wheel
 	away   bool       // guarded by mu: taken by Leave, or not attached yet
-	cond   *sync.Cond // guarded by mu: of those who wait; nil until somebody does
-	giveUp time.Time  // guarded by mu: the write deadline
+	mu     sync.Mutex
+	cond   *sync.Cond    // guarded by mu: of those who wait; nil until somebody does
+	giveUp time.Duration // guarded by mu: the write deadline, since the Poller's epoch; 0: none
 
 	// Guarded by the Poller's mu.
 	deadline   int64 // of reads, 0: none
 	due        int64 // when the wheel looks at it
 	prev, next *Socket
-	linked     bool // in the wheel
+}
+
+// An endpoint is an address in few bytes.
+type endpoint struct {
+	ip   [16]byte // IPv4 as 4in6
+	zone uint32   // an interface's index
+	port uint16
 }
 
 type socketKind uint8
@@ -232,7 +239,7 @@ func (s *Socket) Write(b []byte) (n int, err error) {
 		}
 		late := false
 		s.wait(func() bool {
-			late = !s.giveUp.IsZero() && !time.Now().Before(s.giveUp)
+			late = s.giveUp != 0 && time.Since(s.p.epoch) >= s.giveUp
 			return late || s.writable.Load()
 		})
 		if late && !s.writable.Load() {
@@ -251,8 +258,8 @@ func (s *Socket) wait(done func() bool) {
 	}
 	for !done() && s.users.Load() < closedMark {
 		var alarm *time.Timer
-		if !s.giveUp.IsZero() {
-			alarm = time.AfterFunc(time.Until(s.giveUp), func() {
+		if s.giveUp != 0 {
+			alarm = time.AfterFunc(s.giveUp-time.Since(s.p.epoch), func() {
 				s.mu.Lock()
 				s.cond.Broadcast()
 				s.mu.Unlock()
@@ -296,7 +303,10 @@ func (s *Socket) SetReadDeadline(t time.Time) error {
 func (s *Socket) SetWriteDeadline(t time.Time) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.giveUp = t
+	s.giveUp = 0
+	if !t.IsZero() {
+		s.giveUp = t.Sub(s.p.epoch)
+	}
 	s.signalLocked()
 	return nil
 }
@@ -351,7 +361,7 @@ func (s *Socket) RemoteAddr() net.Addr {
 	if s.kind == unixSocket {
 		return &net.UnixAddr{Net: "unix"}
 	}
-	return net.TCPAddrFromAddrPort(s.peer)
+	return s.peer.addr()
 }
 
 // LocalAddr asks the system.
@@ -367,25 +377,27 @@ func (s *Socket) LocalAddr() net.Addr {
 	if un, ok := sa.(*syscall.SockaddrUnix); ok {
 		return &net.UnixAddr{Name: un.Name, Net: "unix"}
 	}
-	return net.TCPAddrFromAddrPort(addrPort(sa))
+	return endpointOf(sa).addr()
 }
 
-func addrPort(sa syscall.Sockaddr) netip.AddrPort {
+func endpointOf(sa syscall.Sockaddr) endpoint {
 	switch sa := sa.(type) {
 	case *syscall.SockaddrInet4:
-		return netip.AddrPortFrom(netip.AddrFrom4(sa.Addr), uint16(sa.Port))
+		return endpoint{ip: netip.AddrFrom4(sa.Addr).As16(), port: uint16(sa.Port)}
 	case *syscall.SockaddrInet6:
-		a := netip.AddrFrom16(sa.Addr)
-		if a.Is4In6() {
-			a = a.Unmap()
-		} else if sa.ZoneId != 0 {
-			if nic, err := net.InterfaceByIndex(int(sa.ZoneId)); err == nil {
-				a = a.WithZone(nic.Name)
-			}
-		}
-		return netip.AddrPortFrom(a, uint16(sa.Port))
+		return endpoint{ip: sa.Addr, zone: sa.ZoneId, port: uint16(sa.Port)}
 	}
-	return netip.AddrPort{}
+	return endpoint{}
+}
+
+func (e endpoint) addr() net.Addr {
+	a := netip.AddrFrom16(e.ip).Unmap()
+	if e.zone != 0 {
+		if nic, err := net.InterfaceByIndex(int(e.zone)); err == nil {
+			a = a.WithZone(nic.Name)
+		}
+	}
+	return net.TCPAddrFromAddrPort(netip.AddrPortFrom(a, e.port))
 }
 
 // Handshake has nothing to do.
