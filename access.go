@@ -45,7 +45,7 @@ func (s *session) setAccessLocked(a Access) {
 	} else {
 		s.access.Store(nil)
 	}
-	if old != nil || a != nil && len(s.subs) > 0 {
+	if old != nil || a != nil && s.subs.len() > 0 {
 		s.b.index.Renew()
 	}
 }

@@ -80,7 +80,7 @@ func TestRouteQoS0AllocatesNothing(t *testing.T) {
 	for i, v := range []mqtt.Version{mqtt.V311, mqtt.V5, mqtt.V5} {
 		pub := h.client(t, "pub"+string(rune('0'+i)), v)
 		if i == 2 { // with access control
-			pub.session.setAccess(anything{})
+			pub.session.setAccessLocked(anything{})
 			for _, c := range subs {
 				c.session.setAccessLocked(anything{})
 			}

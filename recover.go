@@ -116,7 +116,7 @@ func (s *session) resubscribe(p *store.Subscription) {
 		Filter: p.Filter, QoS: min(p.QoS, s.b.set.limits.MaxQoS), NoLocal: p.NoLocal,
 		RetainAsPublished: p.RetainAsPublished, RetainHandling: p.RetainHandling, ID: p.ID,
 	}}
-	s.subs.put(sub)
+	s.subs = s.subs.with(sub)
 	s.b.install(sub, nil)
 	if p.Owed > p.Sent {
 		left := slices.DeleteFunc(s.b.owed(sub), func(m *message) bool { return m.number <= p.Sent || m.number > p.Owed })

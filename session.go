@@ -19,11 +19,13 @@ import (
 // Lock order: mu before the outbox's lock of the connection. No two sessions'
 // locks are ever held together.
 type session struct {
-	b     *Broker
-	id    string
-	local *localClient // a subscriber inside the program; never has a conn
-	kept  bool         // guarded by Broker.mu: it counts against MaxSessions
-	owner *conn        // guarded by Broker.mu: who is in charge, or still leaving
+	b       *Broker
+	id      string
+	local   *localClient // a subscriber inside the program; never has a conn
+	owner   *conn        // guarded by Broker.mu: who is in charge, or still leaving
+	kept    bool         // guarded by Broker.mu: it counts against MaxSessions
+	ended   bool         // guarded by mu: deleted; nothing may be added
+	walking bool         // guarded by mu: walkOn is on its way
 
 	// conn is the connection in charge, nil while the client is away. Read by
 	// anyone; written under mu.
@@ -49,15 +51,14 @@ type session struct {
 	until atomic.Int64
 
 	mu      sync.Mutex
-	subs    subscriptions            // guarded by mu
+	subs    *subscriptions           // guarded by mu; nil: none
 	out     *flow.Outbound[delivery] // guarded by mu; nil until a QoS 1 or 2 message goes out
 	flying  int                      // guarded by mu: bytes of messages in out
 	queue   queue                    // guarded by mu: not sent yet
 	replays []replay                 // guarded by mu: retained messages still to be sent
-	walking bool                     // guarded by mu: walkOn is on its way
-	ended   bool                     // guarded by mu: deleted; nothing may be added
-	will    *will                    // guarded by mu: waiting for its delay to pass
-	timers  [2]*time.Timer           // guarded by mu: will delay and session expiry
+
+	will   *will          // guarded by mu: waiting for its delay to pass
+	timers [2]*time.Timer // guarded by mu: will delay and session expiry
 	*durable
 }
 
@@ -82,52 +83,6 @@ func (b *Broker) newSession(id string) *session {
 		s.durable = &durable{number: store.SessionID(b.keep.sessions.Add(1))}
 	}
 	return s
-}
-
-// inbound is the window of messages from the client of c, which owns s.
-func (s *session) inbound(c *conn) *flow.Inbound {
-	if s.in == nil {
-		s.in = new(flow.Inbound)
-		s.in.Resume(c.in.Limits().ReceiveMaximum)
-	}
-	return s.in
-}
-
-// outLocked is the window of messages to the client.
-func (s *session) outLocked() *flow.Outbound[delivery] {
-	if s.out == nil {
-		s.out = new(flow.Outbound[delivery])
-		s.out.Init(s.b.set.MaxInflight, nil)
-		if c := s.conn.Load(); c != nil {
-			s.out.Resume(s.windowOf(c))
-		}
-	}
-	return s.out
-}
-
-// windowOf is how many messages may be on their way to the client of c.
-func (s *session) windowOf(c *conn) uint16 {
-	return min(c.outbox.w.Peer().ReceiveMaximum, uint16(s.b.set.MaxInflight))
-}
-
-func (s *session) inflightLocked() int {
-	if s.out == nil {
-		return 0
-	}
-	return s.out.Len()
-}
-
-// slim gives back the windows of a client that has had nothing to say for as
-// long as to have to ping. The connection in charge calls it.
-func (s *session) slim() {
-	if s.in != nil && s.in.Idle() {
-		s.in = nil
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.inflightLocked() == 0 {
-		s.out = nil
-	}
 }
 
 // online reports whether the client is connected now.
@@ -356,7 +311,7 @@ func (s *session) pumpLocked(c *conn, by *batch) {
 		}
 		s.queue.pop()
 	}
-	s.backlog.Store(s.queue.len() > 0 || s.tail.n > 0 || len(s.replays) > 0 || s.outLocked().Pending())
+	s.backlog.Store(s.queue.len() > 0 || s.tail.n > 0 || len(s.replays) > 0 || s.out != nil && s.out.Pending())
 }
 
 // resendLocked sends one exchange of an earlier connection again.
@@ -368,7 +323,10 @@ func (s *session) resendLocked(c *conn, by *batch) bool {
 	if o.stage != flowing || len(o.out) >= flushAt {
 		return false
 	}
-	slot := s.outLocked().Resend()
+	if s.out == nil {
+		return false
+	}
+	slot := s.out.Resend()
 	if slot == nil {
 		return false
 	}
@@ -450,73 +408,4 @@ func (s *session) landLocked(d *delivery) {
 	if d.m != nil {
 		s.flying -= d.m.size()
 	}
-}
-
-// A queue is deliveries that wait, and counts their bytes. An empty one has no
-// memory.
-type queue struct{ *ring }
-
-type ring struct {
-	slots []delivery
-	head  int
-	n     int
-	bytes int
-}
-
-func (q queue) len() int {
-	if q.ring == nil {
-		return 0
-	}
-	return q.n
-}
-
-func (q queue) size() int {
-	if q.ring == nil {
-		return 0
-	}
-	return q.bytes
-}
-
-func (q queue) front() *delivery { return &q.slots[q.head] }
-
-func (q *queue) push(d delivery) {
-	if q.ring == nil {
-		q.ring = new(ring)
-	}
-	if q.n == len(q.slots) {
-		bigger := make([]delivery, max(4, 2*len(q.slots)))
-		for i := range q.n {
-			bigger[i] = q.slots[(q.head+i)%len(q.slots)]
-		}
-		q.slots, q.head = bigger, 0
-	}
-	q.slots[(q.head+q.n)%len(q.slots)] = d
-	q.n++
-	q.bytes += d.m.size()
-}
-
-func (q *queue) pop() delivery {
-	d := q.slots[q.head]
-	q.slots[q.head] = delivery{}
-	q.head = (q.head + 1) % len(q.slots)
-	q.n--
-	q.bytes -= d.m.size()
-	if q.n == 0 {
-		q.ring = nil
-	}
-	return d
-}
-
-// takeShared removes and returns what shared subscriptions put in the queue.
-func (q *queue) takeShared() (taken []delivery) {
-	var rest queue
-	for q.len() > 0 {
-		if d := q.pop(); d.share != nil {
-			taken = append(taken, d)
-		} else {
-			rest.push(d)
-		}
-	}
-	*q = rest
-	return taken
 }

@@ -96,7 +96,7 @@ func (c *conn) subscribeOne(sc *scratch, p *packet.Subscribe, req packet.Subscri
 		c.b.count.quota.Add(1)
 		return nil, false, mqtt.QuotaExceeded
 	}
-	s.subs.put(sub)
+	s.subs = s.subs.with(sub)
 	s.mu.Unlock()
 	c.b.install(sub, old)
 

@@ -38,9 +38,17 @@ type subscriptions struct {
 // fewSubscriptions is how many are few.
 const fewSubscriptions = 8
 
-func (ss *subscriptions) len() int { return len(ss.few) + len(ss.many) }
+func (ss *subscriptions) len() int {
+	if ss == nil {
+		return 0
+	}
+	return len(ss.few) + len(ss.many)
+}
 
 func (ss *subscriptions) get(filter string) *subscription {
+	if ss == nil {
+		return nil
+	}
 	for _, sub := range ss.few {
 		if sub.spec.Filter == filter {
 			return sub
@@ -49,17 +57,20 @@ func (ss *subscriptions) get(filter string) *subscription {
 	return ss.many[filter]
 }
 
-// put adds sub, in place of one to the same filter.
-func (ss *subscriptions) put(sub *subscription) {
+// with is ss and sub, in place of one to the same filter.
+func (ss *subscriptions) with(sub *subscription) *subscriptions {
+	if ss == nil {
+		return &subscriptions{few: []*subscription{sub}}
+	}
 	for i, old := range ss.few {
 		if old.spec.Filter == sub.spec.Filter {
 			ss.few[i] = sub
-			return
+			return ss
 		}
 	}
 	if ss.many == nil && len(ss.few) < fewSubscriptions {
 		ss.few = append(ss.few, sub)
-		return
+		return ss
 	}
 	if ss.many == nil {
 		ss.many = map[string]*subscription{}
@@ -69,10 +80,14 @@ func (ss *subscriptions) put(sub *subscription) {
 	}
 	ss.few = nil
 	ss.many[sub.spec.Filter] = sub
+	return ss
 }
 
 // remove takes out and returns the one to filter, nil if there is none.
 func (ss *subscriptions) remove(filter string) *subscription {
+	if ss == nil {
+		return nil
+	}
 	for i, sub := range ss.few {
 		if sub.spec.Filter == filter {
 			ss.few = slices.Delete(ss.few, i, i+1)
@@ -85,6 +100,9 @@ func (ss *subscriptions) remove(filter string) *subscription {
 }
 
 func (ss *subscriptions) all(yield func(*subscription) bool) {
+	if ss == nil {
+		return
+	}
 	for _, sub := range ss.few {
 		if !yield(sub) {
 			return

@@ -172,7 +172,7 @@ func (s *session) end() store.Position {
 	s.ended = true
 	s.stopTimersLocked()
 	w, subs, cold, from := s.will, s.subs, s.cold, s.tail.from
-	s.will, s.subs = nil, subscriptions{}
+	s.will, s.subs = nil, nil
 	if s.durable != &notDurable {
 		s.tail = tail{}
 	}
@@ -194,7 +194,7 @@ func (s *session) end() store.Position {
 		s.b.uninstall(sub)
 	}
 	s.b.redeliver(orphans, s)
-	s.orphans(&subs, cold, from, func(some []delivery) { s.b.redeliver(some, s) })
+	s.orphans(subs, cold, from, func(some []delivery) { s.b.redeliver(some, s) })
 	if w != nil {
 		s.b.publishWill(w)
 	}

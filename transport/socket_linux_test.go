@@ -95,10 +95,15 @@ func TestLeaveAndPark(t *testing.T) {
 	s.Leave()
 	io.WriteString(peer, "x")
 	buf := make([]byte, 8)
-	go p.Wait(true) // whoever waits sees the arrival, and wakes Read
+	waited := make(chan struct{})
+	go func() { // whoever waits sees the arrival, and wakes Read
+		p.Wait(true)
+		close(waited)
+	}()
 	if n, err := s.Read(buf); n != 1 || err != nil {
 		t.Fatalf("Read = %d, %v", n, err)
 	}
+	<-waited
 	s.SetReadDeadline(time.Unix(1, 0))
 	if s.Park() {
 		t.Error("Park gives back a socket whose deadline has passed")
