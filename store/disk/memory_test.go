@@ -43,7 +43,7 @@ func TestQueueIsOnDisk(t *testing.T) {
 		messages = 200_000
 		payload  = 1024
 		perEntry = 130 // bytes of heap for a message that waits; see docs/durability.md
-		reading  = 16 << 20
+		reading  = 64 << 20 // of the 200 MiB that wait; the receiver is in this process, too
 	)
 	dir, quiet := t.TempDir(), slog.New(slog.DiscardHandler)
 	run := func(use func(r *rig, b *midge.Broker, w *watched)) {
