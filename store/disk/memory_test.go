@@ -42,7 +42,7 @@ func TestQueueIsOnDisk(t *testing.T) {
 	const (
 		messages = 200_000
 		payload  = 1024
-		perEntry = 130 // bytes of heap for a message that waits; see docs/durability.md
+		perEntry = 130      // bytes of heap for a message that waits; see docs/durability.md
 		reading  = 64 << 20 // of the 200 MiB that wait; the receiver is in this process, too
 	)
 	dir, quiet := t.TempDir(), slog.New(slog.DiscardHandler)
