@@ -205,8 +205,8 @@ func (o *outbox) goesOn() bool {
 	if o.stage != flowing {
 		return false
 	}
-	o.writeBy = time.Now().Add(o.c.b.set.WriteTimeout / 2)
-	o.c.nc.SetWriteDeadline(o.writeBy)
+	o.writeBy = o.c.b.since(time.Now()) + o.c.b.set.WriteTimeout/2
+	o.c.nc.SetWriteDeadline(o.c.b.epoch.Add(o.writeBy))
 	return true
 }
 
