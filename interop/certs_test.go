@@ -47,7 +47,7 @@ func certificate(t *testing.T, parent *x509.Certificate, signer *ecdsa.PrivateKe
 		DNSNames:    []string{name}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
 	}
 	if isCA {
-		c.KeyUsage |= x509.KeyUsageCertSign
+		c.KeyUsage |= x509.KeyUsageCertSign | x509.KeyUsageCRLSign
 		c.ExtKeyUsage = nil
 	}
 	if parent == nil {
