@@ -181,6 +181,7 @@ func (r *running) until(ctx context.Context) error {
 	}
 	var watching sync.WaitGroup
 	watching.Go(func() { r.svc.watch(ctx, b, r.store()) })
+	watching.Go(func() { newSettler().run(ctx) })
 	r.reloadUntil(ctx, b, told)
 	removePID(r.cfg.Process.PIDFile)
 	r.svc.tell(r.svc.Stopping())
