@@ -18,14 +18,18 @@ type memo struct {
 	key []byte
 
 	mu   sync.Mutex
-	good map[string]digest   // guarded by mu, by user
+	good map[string]digest   // guarded by mu, by hash
 	bad  map[digest]struct{} // guarded by mu
 	ring []digest            // guarded by mu: bad, in order of age
 	next int                 // guarded by mu: the oldest of ring
 }
 
-// badKept is how many failures are remembered.
-const badKept = 4096
+// How many answers are remembered: failures, of which strangers make as many
+// as they like, do not push out the others.
+const (
+	goodKept = 65536
+	badKept  = 4096
+)
 
 func newMemo() *memo {
 	m := &memo{key: make([]byte, 32), good: map[string]digest{}, bad: map[digest]struct{}{}}
@@ -45,21 +49,27 @@ func (m *memo) digest(parts ...[]byte) (d digest) {
 
 // recall returns how a comparison went, if it is known. Digests are compared
 // in constant time, and found by a value nobody outside can aim at.
-func (m *memo) recall(user string, d digest) (good, known bool) {
+func (m *memo) recall(hash string, d digest) (good, known bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if g, ok := m.good[user]; ok && hmac.Equal(g[:], d[:]) {
+	if g, ok := m.good[hash]; ok && hmac.Equal(g[:], d[:]) {
 		return true, true
 	}
 	_, known = m.bad[d]
 	return false, known
 }
 
-func (m *memo) remember(user string, d digest, good bool) {
+func (m *memo) remember(hash string, d digest, good bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if good {
-		m.good[user] = d
+		if len(m.good) >= goodKept {
+			for any := range m.good {
+				delete(m.good, any)
+				break
+			}
+		}
+		m.good[hash] = d
 		return
 	}
 	if _, known := m.bad[d]; known {
@@ -73,15 +83,4 @@ func (m *memo) remember(user string, d digest, good bool) {
 		m.next = (m.next + 1) % badKept
 	}
 	m.bad[d] = struct{}{}
-}
-
-// keep forgets the users that keep says no to.
-func (m *memo) keep(keep func(user string) bool) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	for user := range m.good {
-		if !keep(user) {
-			delete(m.good, user)
-		}
-	}
 }

@@ -37,8 +37,13 @@ func TestMemo(t *testing.T) {
 	if _, known := m.recall("x", d(fmt.Sprint(2*badKept-1))); !known {
 		t.Error("the last is forgotten")
 	}
-	m.keep(func(user string) bool { return user != "alice" })
-	if _, known := m.recall("alice", d("alice", "right")); known {
-		t.Error("who is gone is remembered")
+	if good, _ := m.recall("alice", d("alice", "right")); !good {
+		t.Error("failures pushed alice out")
+	}
+	for i := range goodKept + 10 {
+		m.remember(fmt.Sprint(i), d("x"), true)
+	}
+	if len(m.good) != goodKept {
+		t.Errorf("%d", len(m.good))
 	}
 }

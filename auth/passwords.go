@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"net"
 	"runtime"
+	"sync"
 	"sync/atomic"
 
 	"github.com/midgemq/midge"
@@ -22,21 +23,32 @@ import (
 // too many is refused with "server busy". A user that does not exist costs the
 // client as long as one that does.
 type Passwords struct {
-	// Immutable.
-	path  string
-	gate  *gate
-	memo  *memo
-	decoy []byte
+	path string // immutable
+	*effort
 
 	users  atomic.Pointer[map[string]*Hash]
 	flight flight.Group[digest, bool]
 	checks atomic.Int64 // hashes computed
 }
 
+// An effort is what all files of a process share: how much is done at once,
+// and what is known. Files come and go with every reload. Immutable.
+type effort struct {
+	gate  *gate
+	memo  *memo
+	decoy []byte
+}
+
+func newEffort() *effort {
+	return &effort{gate: newGate(max(1, runtime.GOMAXPROCS(0)/2)), memo: newMemo(), decoy: []byte(rand.Text())}
+}
+
+var shared = sync.OnceValue(newEffort)
+
 // OpenPasswords reads a password file as mosquitto_passwd and midge passwd
 // write it. An error names each line that is wrong.
 func OpenPasswords(path string) (*Passwords, error) {
-	p := &Passwords{path: path, gate: newGate(max(1, runtime.GOMAXPROCS(0)/2)), memo: newMemo(), decoy: []byte(rand.Text())}
+	p := &Passwords{path: path, effort: shared()}
 	return p, p.Reload()
 }
 
@@ -53,7 +65,6 @@ func (p *Passwords) Reload() error {
 		return err
 	}
 	p.users.Store(&users)
-	p.memo.keep(func(user string) bool { return users[user] != nil })
 	return nil
 }
 
@@ -97,7 +108,7 @@ func (p *Passwords) Stays(id *Identity) error {
 // compare holds a password against a hash, nil for a user there is none of.
 func (p *Passwords) compare(ctx context.Context, c *midge.Connect, hash *Hash, text string) (bool, error) {
 	d := p.memo.digest([]byte(c.Username), []byte(text), c.Password)
-	if good, known := p.memo.recall(c.Username, d); known {
+	if good, known := p.memo.recall(text, d); known {
 		return good, nil
 	}
 	from, password := source(&c.Remote), append([]byte(nil), c.Password...)
@@ -106,11 +117,11 @@ func (p *Passwords) compare(ctx context.Context, c *midge.Connect, hash *Hash, t
 			return false, err
 		}
 		defer p.gate.leave()
-		if good, known := p.memo.recall(c.Username, d); known {
+		if good, known := p.memo.recall(text, d); known {
 			return good, nil
 		}
 		good := p.check(hash, password)
-		p.memo.remember(c.Username, d, good)
+		p.memo.remember(text, d, good)
 		return good, nil
 	})
 	if err != nil {

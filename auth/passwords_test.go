@@ -45,6 +45,7 @@ func TestOneComparison(t *testing.T) {
 // before get in at once, and others after a while: see TestGateIsFair.
 func TestFlood(t *testing.T) {
 	p := passwords(t, "alice=sha512-pbkdf2", "bob=sha512-pbkdf2", "carol=sha512-pbkdf2")
+	p.effort = newEffort()
 	p.gate = newGate(1)
 	if _, err := p.Authenticate(t.Context(), credentials("alice", "alice!", "192.0.2.1")); err != nil {
 		t.Fatal(err)
@@ -105,6 +106,7 @@ func TestUnknownUserCostsTheSame(t *testing.T) {
 // come later.
 func TestImpatientLogin(t *testing.T) {
 	p := passwords(t, "alice=sha512")
+	p.effort = newEffort()
 	p.gate = newGate(1)
 	p.gate.enter(t.Context(), "")
 	ctx, cancel := context.WithCancel(t.Context())
@@ -180,5 +182,20 @@ func BenchmarkLogin(b *testing.B) {
 				p.Authenticate(b.Context(), credentials("u", "p", "192.0.2.1"))
 			}
 		})
+	}
+}
+
+// A file that is opened again, as at each reload, costs those who were there
+// before nothing.
+func TestOpenAgain(t *testing.T) {
+	p := passwords(t, "alice=argon2id")
+	for want := int64(1); want >= 0; want-- {
+		if _, err := p.Authenticate(t.Context(), credentials("alice", "alice!", "192.0.2.1")); err != nil || p.checks.Load() != want {
+			t.Errorf("%v, %d hashes computed, want %d", err, p.checks.Load(), want)
+		}
+		var err error
+		if p, err = OpenPasswords(p.path); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
