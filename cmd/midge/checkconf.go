@@ -30,7 +30,7 @@ func checkConfig(f *serveFlags, out io.Writer) error {
 			fmt.Fprintln(out, n)
 		}
 	}
-	rules, err := allRules(c)
+	rules, _, err := allRules(c, nil)
 	if err != nil {
 		return err
 	}
@@ -61,6 +61,12 @@ func whoComesIn(c *config.Config, l *config.Listener) string {
 	}
 	if file := either(l.PasswordFile, c.Auth.PasswordFile); file != "" {
 		who = append(who, "users of "+file)
+	}
+	if len(c.JWT.Algorithms) > 0 {
+		who = append(who, "tokens ("+strings.Join(c.JWT.Algorithms, " ")+")")
+	}
+	if c.HTTP.URL != "" {
+		who = append(who, "whom "+c.HTTP.URL+" knows")
 	}
 	if c.Anonymous(l) {
 		who = append(who, "anyone")

@@ -28,6 +28,8 @@ type doors struct {
 	all  []*door // immutable; in the order of the configuration
 	rest *door   // for sockets handed over that no listener is about
 
+	keepers *keepers // owned by who applies
+
 	mu     sync.Mutex
 	places map[string]*door // guarded by mu; by what is bound
 
@@ -50,7 +52,7 @@ type doorRules struct {
 }
 
 // rulesFor reads every file a listener names.
-func rulesFor(c *config.Config, l config.Listener) (*doorRules, error) {
+func rulesFor(c *config.Config, l config.Listener, k *keepers) (*doorRules, error) {
 	r := &doorRules{listener: l}
 	p := &r.policy
 	if name, said := l.CertName(); said {
@@ -64,6 +66,8 @@ func rulesFor(c *config.Config, l config.Listener) (*doorRules, error) {
 		p.Authenticators = append(p.Authenticators, users)
 		p.Methods = append(p.Methods, auth.Scram{Users: users})
 	}
+	p.Authenticators = append(p.Authenticators, k.authenticators()...)
+	p.Methods = append(p.Methods, k.methods()...)
 	if file := either(l.ACLFile, c.Auth.ACLFile); file != "" {
 		var err error
 		if p.ACL, err = auth.LoadACL(file); err != nil {
@@ -101,10 +105,11 @@ func either(a, b string) string {
 // newDoors reads every file that a configuration names.
 func newDoors(c *config.Config, log *slog.Logger) (*doors, error) {
 	ds := &doors{log: log, places: map[string]*door{}}
-	rules, err := allRules(c)
+	rules, k, err := allRules(c, nil)
 	if err != nil {
 		return nil, err
 	}
+	ds.keepers = k
 	for _, r := range rules {
 		d := &door{guard: auth.New(r.policy)}
 		d.rules.Store(r)
@@ -119,17 +124,19 @@ func newDoors(c *config.Config, log *slog.Logger) (*doors, error) {
 
 // allRules are those of each listener, and of sockets that no listener is
 // about. The error names everything that could not be read.
-func allRules(c *config.Config) ([]*doorRules, error) {
-	var all []*doorRules
+func allRules(c *config.Config, before *keepers) (all []*doorRules, k *keepers, err error) {
 	var errs []error
+	if k, err = newKeepers(c, before); err != nil {
+		errs = append(errs, err)
+	}
 	for _, l := range append(slices.Clone(c.Listeners), config.Listener{}) {
-		r, err := rulesFor(c, l)
+		r, err := rulesFor(c, l, k)
 		if err != nil && !slices.ContainsFunc(errs, func(e error) bool { return e.Error() == err.Error() }) {
 			errs = append(errs, err)
 		}
 		all = append(all, r)
 	}
-	return all, errors.Join(errs...)
+	return all, k, errors.Join(errs...)
 }
 
 // of is the door that a connection came through.
@@ -252,10 +259,14 @@ func (d *door) admits(c *midge.Connect, g *config.Config) error {
 // apply puts another configuration in force, whose listeners are as many.
 // Whoever may not stay is disconnected, and returned.
 func (ds *doors) apply(b *midge.Broker, c *config.Config) (gone []midge.ClientInfo, err error) {
-	rules, err := allRules(c)
+	rules, k, err := allRules(c, ds.keepers)
 	if err != nil {
 		return nil, err
 	}
+	if old := ds.keepers.service; old != nil && old != k.service {
+		defer old.Close()
+	}
+	ds.keepers = k
 	ds.global.Store(c)
 	certs := false
 	for i, d := range append(slices.Clone(ds.all), ds.rest) {

@@ -41,7 +41,7 @@ func reloadCmd(_ context.Context, args []string, out, errs io.Writer) error {
 			err = f.complete(c, &service{})
 		}
 		if err == nil {
-			_, err = allRules(c)
+			_, _, err = allRules(c, nil)
 		}
 		if err != nil {
 			return fmt.Errorf("%w\nnothing was reloaded", err)

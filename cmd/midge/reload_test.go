@@ -13,13 +13,6 @@ import (
 	"github.com/midgemq/midge/auth"
 )
 
-func writeFile(t *testing.T, path, text string) {
-	t.Helper()
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-}
-
 // passwords is a password file in which everybody's password is the name.
 func passwords(t *testing.T, path string, users ...string) {
 	t.Helper()

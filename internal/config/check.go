@@ -40,6 +40,9 @@ func (c *Config) Check() error {
 	if _, _, err := c.Log.Slog(); err != nil {
 		fail("log.level", "%w", err)
 	}
+	if w := c.HTTP.WhenDown; w != "refuse" && w != "next" {
+		fail("http.when_down", "%q is neither refuse nor next", w)
+	}
 	if f := c.Log.Format; f != "text" && f != "json" {
 		fail("log.format", "%q is neither text nor json", f)
 	}
@@ -304,5 +307,6 @@ func (c *Config) Anonymous(l *Listener) bool {
 
 // Locked reports whether nobody can come in at all.
 func (c *Config) Locked(l *Listener) bool {
-	return !c.Anonymous(l) && l.PasswordFile == "" && c.Auth.PasswordFile == "" && l.UserFromCert == ""
+	return !c.Anonymous(l) && l.PasswordFile == "" && c.Auth.PasswordFile == "" && l.UserFromCert == "" &&
+		c.HTTP.URL == "" && len(c.JWT.Algorithms) == 0
 }

@@ -11,6 +11,8 @@ import (
 type Config struct {
 	Listeners []Listener `toml:"listener" help:"Where clients are served: one [[listener]] each. Without any, there is one on loopback, port 1883."`
 	Auth      Auth       `toml:"auth" help:"Who may come in, and what they may do."`
+	JWT       JWT        `toml:"jwt" help:"Signed tokens that clients show as their password. Off without algorithms."`
+	HTTP      HTTP       `toml:"http" help:"A service that is asked about clients that nobody else knows. Off without a url."`
 	Data      Data       `toml:"data" help:"What outlives the process."`
 	MQTT      MQTT       `toml:"mqtt" help:"What is offered to clients."`
 	Limits    Limits     `toml:"limits" help:"Bounds of what clients can make the broker hold. What is over them is refused or dropped, counted and logged once."`
@@ -49,6 +51,32 @@ type Auth struct {
 	ACLFile        string   `toml:"acl_file" live:"yes" help:"Rules about topics, in Mosquitto's form or in midge's (midge acl --help). Unsaid: who is in may do everything."`
 	AssignIDs      bool     `toml:"assign_ids" live:"yes" help:"Name clients that come without an identifier, instead of refusing them."`
 	IDPrefixes     []string `toml:"id_prefixes" live:"yes" help:"Let in only clients whose identifier begins with one of these. Unsaid: all."`
+}
+
+// JWT is package auth/jwt.
+type JWT struct {
+	Algorithms     []string `toml:"algorithms" live:"yes" help:"Algorithms that tokens may be signed with: of HS256, HS384, HS512, RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512, EdDSA."`
+	KeyFiles       []string `toml:"key_files" live:"yes" help:"JSON Web Key Sets, and PEM files with public keys or certificates."`
+	SecretFile     string   `toml:"secret_file" live:"yes" help:"File with the shared secret of the HS algorithms, 32 bytes or more; a line end behind it does not count."`
+	Issuer         string   `toml:"issuer" live:"yes" help:"What iss has to be. Unsaid: anything."`
+	Audience       string   `toml:"audience" live:"yes" help:"What aud has to contain. Unsaid: anything."`
+	Leeway         Duration `toml:"leeway" live:"yes" help:"How far clocks may be apart; 0: 5s."`
+	AllowEndless   bool     `toml:"allow_endless" live:"yes" help:"Take tokens without an end (exp), too."`
+	UserClaim      string   `toml:"user_claim" live:"yes" help:"The claim that is the user name. Unsaid: sub."`
+	ClientClaim    string   `toml:"client_claim" live:"yes" help:"The claim that the client identifier has to be. Unsaid: none."`
+	GroupsClaim    string   `toml:"groups_claim" live:"yes" help:"The claim with the client's groups. Unsaid: groups."`
+	PublishClaim   string   `toml:"publish_claim" live:"yes" help:"The claim with filters the client may publish to. Unsaid: publish."`
+	SubscribeClaim string   `toml:"subscribe_claim" live:"yes" help:"The claim with filters the client may subscribe to. Unsaid: subscribe."`
+}
+
+// HTTP is package auth/web.
+type HTTP struct {
+	URL         string   `toml:"url" live:"yes" help:"Where to POST what a client says of itself. Passwords go there: have it on this machine, or https."`
+	TokenFile   string   `toml:"token_file" live:"yes" help:"File with a token that goes along as Authorization: Bearer."`
+	Timeout     Duration `toml:"timeout" live:"yes" help:"Of a request; 0: 5s."`
+	TTL         Duration `toml:"ttl" live:"yes" help:"How long an answer that lets in is remembered; 0: 1m; -1s: not at all."`
+	NegativeTTL Duration `toml:"negative_ttl" live:"yes" help:"How long one that does not is; 0: 10s; -1s: not at all."`
+	WhenDown    string   `toml:"when_down" live:"yes" help:"refuse clients while the service is down, or next: as if it did not know them."`
 }
 
 // Data says where and how well the broker remembers.
@@ -117,6 +145,7 @@ func Default() *Config {
 	}
 	return &Config{
 		Auth: Auth{AssignIDs: true},
+		HTTP: HTTP{WhenDown: "refuse"},
 		Data: Data{Durability: "always"},
 		MQTT: MQTT{
 			MaxQoS: d.MaxQoS, Retain: true, Wildcards: true, SubscriptionIDs: true, Shared: true,

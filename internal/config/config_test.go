@@ -25,6 +25,7 @@ func TestDefaultFile(t *testing.T) {
 	if empty := []string{}; true { // TOML has empty lists where Go has nil
 		l := &want.Listeners[0]
 		l.CRL, l.Ciphers, l.Origins, l.Protocols, want.Auth.IDPrefixes = empty, empty, empty, empty, empty
+		want.JWT.Algorithms, want.JWT.KeyFiles = empty, empty
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("it says\n%+v\nand not\n%+v", got, want)
@@ -93,6 +94,7 @@ func TestCheck(t *testing.T) {
 		{"limits.connect_timeout=-1s", "limits.connect_timeout"},
 		{"data.durability=sometimes", "always, interval or none"},
 		{"log.level=loud", "log.level"},
+		{"http.when_down=panic", "neither refuse nor next"},
 		{"log.format=xml", "neither text nor json"},
 		{"process.watch=1ms", "process.watch"},
 	} {

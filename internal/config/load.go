@@ -125,7 +125,10 @@ func (c *Config) Absolute() error {
 
 // paths are the fields that hold the name of a file or folder.
 func (c *Config) paths() []*string {
-	all := []*string{&c.Auth.PasswordFile, &c.Auth.ACLFile, &c.Data.Dir, &c.Process.PIDFile}
+	all := []*string{&c.Auth.PasswordFile, &c.Auth.ACLFile, &c.JWT.SecretFile, &c.HTTP.TokenFile, &c.Data.Dir, &c.Process.PIDFile}
+	for i := range c.JWT.KeyFiles {
+		all = append(all, &c.JWT.KeyFiles[i])
+	}
 	for i := range c.Listeners {
 		l := &c.Listeners[i]
 		all = append(all, &l.PasswordFile, &l.ACLFile, &l.Cert, &l.Key, &l.ClientCA)
