@@ -34,7 +34,8 @@ func (w *World) settle() {
 		}
 		w.pass(2 * time.Minute)
 	}
-	for last := [3]int{}; last != w.model.count.Delivered; { // as long as anything comes
+	last := [3]int{}
+	for n := 0; last != w.model.count.Delivered && n < 100; n++ { // as long as anything comes
 		last = w.model.count.Delivered
 		w.pass(time.Minute)
 	}

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"fmt"
 	"sync"
 	"time"
 
@@ -24,6 +25,9 @@ const (
 )
 
 func (l Lie) String() string {
+	if l > lies {
+		return fmt.Sprintf("changes of kind %d lost", l-lies)
+	}
 	return [...]string{
 		"honest", "acknowledge before persist", "forget DUP on resend", "QoS 2 identifier not stored",
 		"retained not synced", "will fired on clean disconnect",
@@ -70,6 +74,9 @@ func (l Lie) toServer(p []byte) int {
 
 // store is what becomes of the store.
 func (l Lie) store(st store.Store) store.Store {
+	if l > lies {
+		return losing{st, store.Kind(l - lies)}
+	}
 	switch l {
 	case AckEarly:
 		return early{st}
@@ -79,6 +86,22 @@ func (l Lie) store(st store.Store) store.Store {
 		return &late{Store: st, pending: map[string]*time.Timer{}, bodies: map[store.MessageID]*store.Message{}}
 	}
 	return st
+}
+
+// Losing is the lie that all changes of a kind are kept.
+func Losing(kind store.Kind) Lie { return lies + Lie(kind) }
+
+// A losing store keeps no change of one kind.
+type losing struct {
+	store.Store
+	kind store.Kind
+}
+
+func (l losing) Append(op *store.Op) store.Position {
+	if op.Kind == l.kind {
+		return 1
+	}
+	return l.Store.Append(op)
 }
 
 // An early store says that everything is durable at once.

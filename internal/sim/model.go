@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -179,15 +180,15 @@ func (m *model) restartsSince(tick int) (n int) {
 	return n
 }
 
+// spoiltSince reports whether the disk was in trouble after t.
+func (m *model) spoiltSince(t time.Time) bool {
+	return m.trouble || slices.ContainsFunc(m.troubles, func(at time.Time) bool { return at.After(t) })
+}
+
 // troubledSince reports whether the disk was in trouble, or the server gone, after t.
 func (m *model) troubledSince(t time.Time) bool {
-	if m.trouble {
+	if m.spoiltSince(t) {
 		return true
-	}
-	for _, at := range m.troubles {
-		if at.After(t) {
-			return true
-		}
 	}
 	for _, r := range m.restarts {
 		if r.at.After(t) {

@@ -211,8 +211,8 @@ func (x *watch) inOrder(p *packet.Publish, m *message, r *receipt) {
 	if r.app-r.replays != 1 {
 		return
 	}
-	if _, must := x.sess.owed(m); m.sends > 1 && (!must || m.mortal) {
-		return // the first time it was sent nobody here had asked for it, or it expired on its way
+	if _, must := x.sess.owed(m); m.sends > 1 && (!must || m.mortal || x.m.spoiltSince(m.sentAt)) {
+		return // the first time, nobody here had asked for it, or it expired on its way, or was refused
 	}
 	key := lineKey{m.origin, m.topic, m.qos, p.QoS}
 	if last := x.sess.last[key]; last > m.sent {

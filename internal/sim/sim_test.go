@@ -11,6 +11,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/midgemq/midge/store"
 )
 
 var (
@@ -109,6 +111,29 @@ func TestLiesAreFoundOut(t *testing.T) {
 				}
 			}
 			t.Errorf("%d histories, and nobody noticed", within)
+		})
+	}
+}
+
+// Whatever kind of change the store loses, it is missed. (PutMessage is not
+// among them: without it, nothing is stored that the others are about.)
+func TestEveryChangeIsMissed(t *testing.T) {
+	for kind := store.PutSession; kind <= store.Unretain; kind++ {
+		if kind == store.PutMessage {
+			continue
+		}
+		t.Run(fmt.Sprint(kind), func(t *testing.T) {
+			for n := range uint64(200) {
+				p := NewPlan(1 + n)
+				if p.Kind != Durable {
+					continue
+				}
+				if r := live(t, p, nil, Losing(kind)); r.Wrong != nil {
+					t.Logf("seed %d: %s", p.Seed, r.Wrong[0])
+					return
+				}
+			}
+			t.Error("nobody noticed")
 		})
 	}
 }
