@@ -117,10 +117,10 @@ type replay struct {
 }
 
 // walkSteps is how much of the retained store is looked at in one go, and
-// briefly is how many topics those are that need not be looked at elsewhere.
+// briefly how much is nothing to speak of.
 const (
 	walkSteps = 2048
-	briefly   = 512
+	briefly   = 128
 )
 
 // pending reports whether there may be something to send.
@@ -142,7 +142,18 @@ func (c *conn) replayOf(sc *scratch, sub *subscription) replay {
 		return r
 	}
 	r.walk, r.until = b.retained.Walk(sub.spec.Filter), b.lastRetained()
+	for steps := briefly; r.held == nil && steps > 0 && r.walk.More(); { // most filters match nothing
+		if m := r.walk.Next(&steps); m != nil && r.wants(m, sc.now.UnixNano()) {
+			r.held = m
+		}
+	}
 	return r
+}
+
+// wants reports whether what the walk has found is to be sent.
+func (r *replay) wants(m *message, now int64) bool {
+	_, alive := m.remaining(now)
+	return alive && m.number <= r.until && r.sub.s.mayReceive(m.topic)
 }
 
 // lastRetained is at least the number of every message retained so far.
@@ -239,7 +250,9 @@ func (s *session) replayLocked(c *conn, by *batch, steps *int) bool {
 		m = r.left[0]
 	default:
 		s.keepReplayedLocked(r, r.owed)
-		s.replays = append(s.replays[:0], s.replays[1:]...)
+		if s.replays = append(s.replays[:0], s.replays[1:]...); len(s.replays) == 0 {
+			s.replays = nil // an idle session holds no list
+		}
 		return true
 	}
 	d := r.delivery(m)
@@ -272,7 +285,7 @@ func (o *outbox) replayPlain(c *conn, by *batch, r *replay, steps *int) bool {
 		if m == nil {
 			return !r.walk.More()
 		}
-		if _, alive := m.remaining(now); !alive || m.number > r.until || !r.sub.s.mayReceive(m.topic) {
+		if !r.wants(m, now) {
 			continue
 		}
 		d := r.delivery(m)

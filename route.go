@@ -115,7 +115,9 @@ func (r *routeCache) build(p *plan) {
 			p.targets[i].add(sub)
 			continue
 		}
-		r.place[sub.s] = len(p.targets)
+		if len(r.found) > 1 {
+			r.place[sub.s] = len(p.targets)
+		}
 		p.targets = append(p.targets, target{
 			s: sub.s, one: sub, ids: sub.ids(), qos: sub.spec.QoS,
 			rap: sub.spec.RetainAsPublished, nl: sub.spec.NoLocal,

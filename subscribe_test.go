@@ -3,6 +3,7 @@ package midge_test
 import (
 	"bytes"
 	"fmt"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -110,4 +111,30 @@ func TestOwedRetainedHaveABound(t *testing.T) {
 			t.Errorf("got %d messages for %d filters", got, granted)
 		}
 	})
+}
+
+// The budget of a wildcard filter of a client: the subscription, its place in
+// the index and in the session.
+func TestBytesPerSubscription(t *testing.T) {
+	const clients, filters, budget = 10, 10_000, 330
+	w := newWorldSized(t, midge.Config{SysInterval: -1}, 1<<20)
+	var peers []*peer
+	for i := range clients {
+		peers = append(peers, w.connect(fmt.Sprint(i)))
+	}
+	before := heapInUse()
+	for i, p := range peers {
+		for from := 0; from < filters; from += 500 {
+			s := packet.Subscribe{ID: 1}
+			for f := from; f < from+500; f++ {
+				s.Filters = s.Filters.Add(packet.Subscription{Filter: fmt.Appendf(nil, "bench/%d/%07d/+", i, f)})
+			}
+			p.write(s.Append(nil, p.v))
+			p.want(packet.SUBACK)
+		}
+	}
+	if each := (heapInUse() - before) / (clients * filters); each > budget {
+		t.Errorf("a filter takes %d bytes, the budget is %d", each, budget)
+	}
+	runtime.KeepAlive(w)
 }
