@@ -4,9 +4,10 @@ help:
 	@echo "make lint   format, vet, staticcheck, go.mod"
 	@echo "make test   everything that proves something (./scripts/test.sh)"
 	@echo "make bench  benchmarks, with allocations"
+	@echo "make release  midge for every system, into dist/"
 	@echo "make fuzz   every fuzz target, FUZZTIME=10m each"
 
-fmt lint test bench fuzz:
+fmt lint test bench fuzz release:
 	@./scripts/$@.sh
 
-.PHONY: help fmt lint test bench fuzz
+.PHONY: help fmt lint test bench fuzz release

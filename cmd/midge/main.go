@@ -41,6 +41,7 @@ func commands() []command {
 		{"tiny", "run the fixed-memory broker, or print its memory bill", tinyCmd},
 		{"conform", "test any MQTT broker against the standards", conformCmd},
 		{"bench", "load any MQTT broker and measure it", benchCmd},
+		{"completion", "print what completes midge's commands in a shell", completionCmd},
 		{"version", "print the version", version},
 	}
 }
@@ -94,7 +95,7 @@ func run(ctx context.Context, args []string, out, errs io.Writer) int {
 func help(out io.Writer) {
 	fmt.Fprint(out, "midge: an MQTT 3.1, 3.1.1 and 5.0 broker\n\n")
 	for _, c := range commands() {
-		fmt.Fprintf(out, "  midge %-8s  %s\n", c.name, c.brief)
+		fmt.Fprintf(out, "  midge %-10s  %s\n", c.name, c.brief)
 	}
 	fmt.Fprint(out, `
 Examples:

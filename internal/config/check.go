@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"net"
 	"net/url"
 	"path"
@@ -69,13 +70,13 @@ func (c *Config) checkNumbers(fail func(path, format string, args ...any)) {
 		{"limits.max_payload", int64(l.MaxPayload), 0, mqtt.MaxPacketSize},
 		{"limits.max_inflight", int64(l.MaxInflight), 1, 65535},
 		{"limits.max_queued_messages", int64(l.MaxQueuedMessages), 1, 1 << 30},
-		{"limits.max_queued_bytes", int64(l.MaxQueuedBytes), 1024, 1 << 40},
+		{"limits.max_queued_bytes", int64(l.MaxQueuedBytes), 1024, min(1<<40, math.MaxInt)},
 		{"limits.max_topic_levels", int64(l.MaxTopicLevels), 1, 65535},
 		{"limits.max_subscriptions", int64(l.MaxSubscriptions), 1, 1 << 30},
 		{"limits.max_connections", int64(l.MaxConnections), 0, 1 << 30},
 		{"limits.max_sessions", int64(l.MaxSessions), 1, 1 << 30},
 		{"limits.max_retained", int64(l.MaxRetained), 1, 1 << 30},
-		{"limits.max_retained_bytes", int64(l.MaxRetainedBytes), 1024, 1 << 40},
+		{"limits.max_retained_bytes", int64(l.MaxRetainedBytes), 1024, min(1<<40, math.MaxInt)},
 		{"limits.memory", int64(l.Memory), 0, 1 << 50},
 	} {
 		if n.value < n.low || n.value > n.top {

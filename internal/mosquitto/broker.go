@@ -2,6 +2,7 @@ package mosquitto
 
 import (
 	"fmt"
+	"math"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -35,15 +36,15 @@ func brokerDirectives() []Directive {
 		{"log_timestamp", Broker, Honoured, "`log.time`", boolean(func(p *parser, b bool) { p.c.Log.Time = b })},
 		{"log_timestamp_format", Broker, Differently, "times are written as in RFC 3339", noted},
 		{"log_type", Broker, Differently, "`log.level`: the lowest of those named, and all above it", (*parser).logType},
-		{"max_inflight_bytes", Broker, Differently, "`limits.max_queued_bytes` counts what is in flight, too", number(0, 1<<40, func(p *parser, n int) { p.inflightBytes = n })},
+		{"max_inflight_bytes", Broker, Differently, "`limits.max_queued_bytes` counts what is in flight, too", number(0, topBytes, func(p *parser, n int) { p.inflightBytes = n })},
 		{"max_inflight_messages", Broker, Honoured, "`limits.max_inflight`", number(0, 65535, func(p *parser, n int) { p.c.Limits.MaxInflight = orTop(n, 65535) })},
 		{"max_keepalive", Broker, Honoured, "`mqtt.max_keep_alive`, `mqtt.strict_keep_alive`", number(0, 65535, func(p *parser, n int) {
 			p.c.MQTT.MaxKeepAlive, p.c.MQTT.StrictKeepAlive = seconds(n), n > 0
 		})},
 		{"max_packet_size", Broker, Honoured, "`limits.max_packet_size`, at least 256", number(20, 268435460, func(p *parser, n int) { p.c.Limits.MaxPacketSize = config.Size(max(n, 256)) })},
-		{"max_queued_bytes", Broker, Honoured, "`limits.max_queued_bytes`", number(0, 1<<40, func(p *parser, n int) { p.c.Limits.MaxQueuedBytes = config.Size(max(orTop(n, 1<<40), 1024)) })},
+		{"max_queued_bytes", Broker, Honoured, "`limits.max_queued_bytes`", number(0, topBytes, func(p *parser, n int) { p.c.Limits.MaxQueuedBytes = config.Size(max(orTop(n, topBytes), 1024)) })},
 		{"max_queued_messages", Broker, Honoured, "`limits.max_queued_messages`", number(0, 1<<30, func(p *parser, n int) { p.c.Limits.MaxQueuedMessages = orTop(n, 1<<30) })},
-		{"memory_limit", Broker, Differently, "`limits.memory`: garbage is collected earlier; what is over it is not refused, the bounds of `[limits]` do that", number(0, 1<<50, func(p *parser, n int) { p.c.Limits.Memory = config.Size(n) })},
+		{"memory_limit", Broker, Differently, "`limits.memory`: garbage is collected earlier; what is over it is not refused, the bounds of `[limits]` do that", number(0, topBytes, func(p *parser, n int) { p.c.Limits.Memory = config.Size(n) })},
 		{"message_size_limit", Broker, Honoured, "`limits.max_payload`", number(0, 268435455, func(p *parser, n int) { p.c.Limits.MaxPayload = config.Size(n) })},
 		{"per_listener_settings", Broker, Honoured, "the settings become those of their listeners", (*parser).perListener},
 		{"persistence", Broker, Honoured, "`data.dir`", boolean(func(p *parser, b bool) { p.persistence = b })},
@@ -98,6 +99,9 @@ func securityDirectives() []Directive {
 		{"psk_file", Broker, Refused, "Go's TLS has no pre-shared keys: use certificates", nil},
 	}
 }
+
+// topBytes is the most that is counted; less where an int has 32 bits.
+const topBytes = min(1<<40, math.MaxInt)
 
 // orTop is n, and the highest there is for Mosquitto's 0: none.
 func orTop(n, top int) int {
@@ -166,9 +170,9 @@ func (p *parser) perListener(v string) (string, error) {
 
 func (p *parser) expiration(v string) (string, error) {
 	units := map[byte]time.Duration{'s': 1, 'h': 3600, 'd': 86400, 'w': 7 * 86400, 'm': 30 * 86400, 'y': 365 * 86400}
-	n, err := strconv.Atoi(v[:len(v)-1])
+	n, err := strconv.ParseInt(v[:len(v)-1], 10, 64)
 	unit, ok := units[v[len(v)-1]]
-	if err != nil || !ok || n < 1 || n > 100*365*86400/int(unit) {
+	if err != nil || !ok || n < 1 || n > 100*365*86400/int64(unit) {
 		return "", fmt.Errorf("%q is no period, such as 14d or 2m", v)
 	}
 	p.c.MQTT.MaxSessionExpiry = config.Duration(time.Duration(n) * unit * time.Second)

@@ -174,7 +174,7 @@ func (p *parser) finish() error {
 		c.Data.Dir = filepath.Join(p.location, "midge")
 	}
 	if p.inflightBytes > 0 {
-		c.Limits.MaxQueuedBytes = min(c.Limits.MaxQueuedBytes+config.Size(p.inflightBytes), 1<<40)
+		c.Limits.MaxQueuedBytes = min(c.Limits.MaxQueuedBytes+config.Size(p.inflightBytes), topBytes)
 	}
 	return c.Absolute()
 }
