@@ -10,14 +10,11 @@ import (
 
 // do does one operation.
 func (w *World) do(op *Op) {
-	if op.Verb >= Reset {
-		w.model.count.Faults[op.Verb.String()]++
-	}
 	switch op.Verb {
 	case Leap:
 		w.pass(op.For)
 	case Freeze:
-		w.model.count.Faults["frozen clients"]++
+		w.fault("frozen clients")
 		w.freeze(op.For)
 	case Kill, PowerCut:
 		w.crashSoon(op)
@@ -36,11 +33,14 @@ func (w *World) do(op *Op) {
 	}
 }
 
+// fault counts one.
+func (w *World) fault(name string) { w.model.count.Faults[name]++ }
+
 func (w *World) doActor(a *actor, op *Op) {
 	switch op.Verb {
 	case Connect:
 		if a.k != nil {
-			w.model.count.Faults["takeover"]++
+			w.fault("takeover")
 		}
 		a.connect(op.Hello)
 	case Goodbye:
@@ -64,6 +64,7 @@ func (w *World) doActor(a *actor, op *Op) {
 		}
 	case Stall:
 		if a.k != nil && !a.stalled {
+			w.fault(op.Verb.String())
 			a.stalled = true
 			a.x.mark(func(x *watch) { x.slow = true })
 			k := a.k
@@ -102,6 +103,7 @@ func (w *World) doProgram(p *program, op *Op) {
 
 // hurt does something to a link.
 func (w *World) hurt(k *link, op *Op) {
+	w.fault(op.Verb.String())
 	k.faulty.Store(true)
 	k.view.mark(func(x *watch) { x.slow = true })
 	switch op.Verb {
@@ -132,6 +134,7 @@ func (w *World) crashSoon(op *Op) {
 		return
 	}
 	w.crash = op
+	w.fault(op.Verb.String())
 	switch {
 	case op.Bits%3 == 0 && h.store != nil:
 		w.disk.SetBudget(op.N/4, h.died)
@@ -169,6 +172,7 @@ func (w *World) completeCrash() {
 }
 
 func (w *World) restart(down time.Duration) {
+	w.fault(Restart.String())
 	w.completeCrash()
 	h := w.host
 	w.mu.Lock()
@@ -197,6 +201,7 @@ func (w *World) spoil(op *Op) {
 		return
 	}
 	w.mend()
+	w.fault(op.Verb.String())
 	w.model.setTrouble(true)
 	w.mended = time.Now().Add(op.For)
 	switch op.Verb {
