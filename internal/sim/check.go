@@ -34,9 +34,9 @@ func (w *World) settle() {
 		}
 		w.pass(2 * time.Minute)
 	}
-	last := [3]int{}
-	for n := 0; last != w.model.count.Delivered && n < 100; n++ { // as long as anything comes
-		last = w.model.count.Delivered
+	count := &w.model.count
+	for n, came := 0, -1; came != count.packets() && n < 100; n++ { // as long as anything comes
+		came = count.packets()
 		w.pass(time.Minute)
 	}
 	w.alive()

@@ -275,7 +275,13 @@ func (s *session) unsettleLocked(m *model) {
 
 // certain reports whether the server must have the session now.
 func (s *session) certain() bool {
-	return s.exists && !s.gone && (s.online != nil && s.online.open() || time.Now().Before(s.sure))
+	if !s.exists || s.gone {
+		return false
+	}
+	if x := s.online; x != nil && x.open() && (x.closedAt.IsZero() || time.Now().Before(x.until().Add(min(s.least, 1<<60)))) {
+		return true
+	}
+	return time.Now().Before(s.sure)
 }
 
 // slack is what clocks and goroutines may be late.

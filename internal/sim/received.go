@@ -231,7 +231,7 @@ func (x *watch) oneMember(p *packet.Publish, m *message, b *sub, again bool, lim
 		}
 	}
 	for _, v := range x.m.order { // whose session may have ended, unnoticed
-		if s := v.sess; v != x.view && s != nil && !s.certain() && m.qos > 0 && s.asks(b.filter) {
+		if s := v.sess; s != nil && !s.certain() && m.qos > 0 && s.asks(b.filter) {
 			limit++
 		}
 	}

@@ -48,6 +48,14 @@ func (t *Tally) Add(u *Tally) {
 	}
 }
 
+// packets is how many messages and acknowledgements have come.
+func (t *Tally) packets() (n int) {
+	for i := range t.Acked {
+		n += t.Acked[i] + t.Delivered[i]
+	}
+	return n
+}
+
 // String draws the table.
 func (t *Tally) String() string {
 	var b strings.Builder
