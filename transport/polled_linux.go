@@ -16,6 +16,7 @@ type polledListener struct {
 	raw    syscall.RawConn
 	kind   socketKind
 	poller func() *Poller
+	each   func(fd int) // sets what connections do not inherit; nil: they do
 }
 
 // newPolledListener has ln's connections watched by the Pollers that opts
@@ -37,7 +38,11 @@ func newPolledListener(ln net.Listener, opts Options) net.Listener {
 		return ln
 	}
 	if l.raw, err = l.file.SyscallConn(); err == nil && tcp {
-		l.raw.Control(func(fd uintptr) { err = inherited(int(fd), opts) })
+		l.raw.Control(func(fd uintptr) {
+			if shape(int(fd), opts) != nil { // Multipath TCP of older systems, say
+				l.each = func(fd int) { shape(fd, opts) }
+			}
+		})
 	}
 	if err != nil {
 		l.file.Close()
@@ -46,14 +51,16 @@ func newPolledListener(ln net.Listener, opts Options) net.Listener {
 	return l
 }
 
-// inherited sets on a listener what each connection is to have: it has it from
-// there, without a system call of its own.
-func inherited(fd int, opts Options) error {
+// shape sets what each connection is to have, as far as the system lets it: on
+// the listener, from which connections have it without a system call of their
+// own, or else on each.
+func shape(fd int, opts Options) error {
 	nodelay := 1
 	if opts.Nagle {
 		nodelay = 0
 	}
-	if err := syscall.SetsockoptInt(fd, syscall.IPPROTO_TCP, syscall.TCP_NODELAY, nodelay); err != nil || opts.KeepAlive < 0 {
+	err := syscall.SetsockoptInt(fd, syscall.IPPROTO_TCP, syscall.TCP_NODELAY, nodelay)
+	if opts.KeepAlive < 0 {
 		return err
 	}
 	idle := opts.KeepAlive
@@ -66,11 +73,9 @@ func inherited(fd int, opts Options) error {
 		{syscall.IPPROTO_TCP, syscall.TCP_KEEPIDLE, secs},
 		{syscall.IPPROTO_TCP, syscall.TCP_KEEPINTVL, secs},
 	} {
-		if err := syscall.SetsockoptInt(fd, o[0], o[1], o[2]); err != nil {
-			return err
-		}
+		err = errors.Join(err, syscall.SetsockoptInt(fd, o[0], o[1], o[2]))
 	}
-	return nil
+	return err
 }
 
 // Close stops listening.
@@ -99,6 +104,9 @@ func (l *polledListener) Accept() (net.Conn, error) {
 	}
 	s := &Socket{p: l.poller(), fd: int32(nfd), kind: l.kind, away: true}
 	s.writable.Store(true)
+	if l.each != nil {
+		l.each(nfd)
+	}
 	if l.kind == tcpSocket {
 		s.peer = endpointOf(sa)
 	}

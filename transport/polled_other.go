@@ -42,6 +42,9 @@ func (*Socket) Away() bool { return true }
 // Park gives the socket back.
 func (*Socket) Park() bool { return false }
 
+// More reports whether there may be more to read.
+func (*Socket) More() bool { return false }
+
 // TryRead reads what there is.
 func (*Socket) TryRead([]byte) (int, error) { return 0, errors.ErrUnsupported }
 

@@ -73,6 +73,7 @@ func (p *Poller) Close() {
 // blocks until there is one if block is set. The slice is good until the next
 // call. False is a Poller that has been closed.
 func (p *Poller) Wait(block bool) ([]*Socket, bool) {
+	clear(p.ready) // the next one may be long in coming, and need less
 	p.ready = p.ready[:0]
 	n := 0
 	if p.busy || !block {

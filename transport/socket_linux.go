@@ -35,6 +35,7 @@ type Socket struct {
 
 	users    atomic.Int32 // who is in a system call, and the mark of a closed one
 	readable atomic.Bool  // reported by epoll and not read to the end since
+	ended    atomic.Bool  // epoll has reported the end, or an error: it will not again
 	writable atomic.Bool  // reported since the last write that found no room
 	expired  atomic.Bool  // the read deadline has passed
 
@@ -115,6 +116,9 @@ func (s *Socket) Park() bool {
 func (s *Socket) report(events uint32) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if events&(syscall.EPOLLRDHUP|syscall.EPOLLHUP|syscall.EPOLLERR) != 0 {
+		s.ended.Store(true)
+	}
 	if events&^syscall.EPOLLOUT != 0 {
 		s.readable.Store(true)
 	}
@@ -143,13 +147,18 @@ func (s *Socket) signalLocked() {
 // closedMark is added to users by Close.
 const closedMark = 1 << 30
 
-// enter holds the descriptor open for one system call.
+// enter holds the descriptor open for one system call. It does not touch the
+// count of a closed socket: the last to leave closes the descriptor, once.
 func (s *Socket) enter() bool {
-	if s.users.Add(1) >= closedMark {
-		s.leave()
-		return false
+	for {
+		u := s.users.Load()
+		if u >= closedMark {
+			return false
+		}
+		if s.users.CompareAndSwap(u, u+1) {
+			return true
+		}
 	}
-	return true
 }
 
 func (s *Socket) leave() {
@@ -159,8 +168,11 @@ func (s *Socket) leave() {
 	}
 }
 
-// TryRead reads what there is, into b, which is not empty. One that fills b may
-// have more.
+// More reports whether TryRead may have something to tell beyond what it told
+// last: more bytes than b had room for, or the end behind them.
+func (s *Socket) More() bool { return s.readable.Load() }
+
+// TryRead reads what there is, into b, which is not empty.
 func (s *Socket) TryRead(b []byte) (int, error) {
 	if s.expired.Load() {
 		return 0, os.ErrDeadlineExceeded
@@ -183,7 +195,7 @@ func (s *Socket) TryRead(b []byte) (int, error) {
 		case n == 0:
 			s.readable.Store(true)
 			return 0, io.EOF
-		case int(n) == len(b):
+		case int(n) == len(b), s.ended.Load():
 			s.readable.Store(true)
 		}
 		return int(n), nil

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -246,4 +247,95 @@ func TestSocketBeforeAttach(t *testing.T) {
 	if err := s.Attach("owner"); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("Attach of a closed socket = %v", err)
 	}
+}
+
+// The end that came together with the last bytes is told behind them, although
+// epoll reports it once.
+func TestSocketTellsTheEndBehindBytes(t *testing.T) {
+	p, s, peer := polled(t, "tcp://127.0.0.1:0")
+	io.WriteString(peer, "bye")
+	peer.(interface{ CloseWrite() error }).CloseWrite()
+	if err := s.Attach("owner"); err != nil {
+		t.Fatal(err)
+	}
+	var got []byte
+	for {
+		await(t, p)
+		b := make([]byte, 16)
+		n, err := s.TryRead(b)
+		got = append(got, b[:n]...)
+		for err == nil && s.More() {
+			n, err = s.TryRead(b)
+			got = append(got, b[:n]...)
+		}
+		if err == io.EOF {
+			break
+		}
+		if err == nil && s.ended.Load() {
+			t.Fatalf("%q is told, and not that it is the end", got)
+		}
+	}
+	if string(got) != "bye" {
+		t.Errorf("read %q", got)
+	}
+	s.Close()
+}
+
+// What is done with a socket that has been closed does not reach whoever has its
+// descriptor now.
+func TestClosedSocketLeavesItsDescriptorAlone(t *testing.T) {
+	_, s, _ := polled(t, "tcp://127.0.0.1:0")
+	fd := int(s.fd)
+	s.Close()
+	if err := syscall.Dup3(int(os.Stdin.Fd()), fd, syscall.O_CLOEXEC); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Read(make([]byte, 1)); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("Read = %v after Close", err)
+	}
+	var st syscall.Stat_t
+	if err := syscall.Fstat(fd, &st); err != nil {
+		t.Fatalf("the next one to have the descriptor lost it: %v", err)
+	}
+	syscall.Close(fd)
+}
+
+// A listener that does not take an option for its connections is polled all the
+// same: the option is set on each.
+func TestListenerWithoutInheritance(t *testing.T) {
+	p, err := NewPoller()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		p.Close()
+		p.Wait(true)
+	}()
+	l := listen(t, "tcp://127.0.0.1:0", Options{KeepAlive: 1 << 20 * time.Second, Poller: func() *Poller { return p }})
+	_, server := connect(t, l, DialOptions{})
+	s, ok := server.(*Socket)
+	if !ok {
+		t.Fatalf("Accept returned a %T", server)
+	}
+	for _, o := range [][2]int{{syscall.SOL_SOCKET, syscall.SO_KEEPALIVE}, {syscall.IPPROTO_TCP, syscall.TCP_NODELAY}} {
+		if v, err := syscall.GetsockoptInt(int(s.fd), o[0], o[1]); v != 1 || err != nil {
+			t.Errorf("option %v is %d, %v", o, v, err)
+		}
+	}
+}
+
+// A Poller that waits holds on to no socket it has told of.
+func TestPollerForgetsWhatItTold(t *testing.T) {
+	p, s, peer := polled(t, "tcp://127.0.0.1:0")
+	s.Attach("owner")
+	io.WriteString(peer, "x")
+	await(t, p)
+	s.TryRead(make([]byte, 16))
+	p.Wait(false)
+	for _, kept := range p.ready[:cap(p.ready)] {
+		if kept != nil {
+			t.Fatal("it keeps a socket")
+		}
+	}
+	s.Close()
 }
