@@ -74,7 +74,7 @@ func (c *conn) checkWill(g *greeting) {
 	g.will = nil
 }
 
-// lease ends the connection at a time; zero is never. Called by serve alone.
+// lease ends the connection at a time; zero is never. Its reader calls it.
 func (c *conn) lease(until time.Time) {
 	if c.auth != nil && c.auth.expires != nil {
 		c.auth.expires.Stop()

@@ -40,6 +40,7 @@ type conn struct {
 	goodbye  mqtt.ReasonCode // the client's DISCONNECT code
 	said     bool            // goodbye counts
 	denied   bool            // the log knows of a denied message
+	again    bool            // in its loop's list of that name
 
 	// Set by the reader; others may read it once the session's conn is this one.
 	version    mqtt.Version
@@ -214,7 +215,6 @@ func (c *conn) batchOver(sc *scratch) {
 func (c *conn) mayWait(sc *scratch) {
 	c.outbox.touch(sc)
 	sc.flush()
-	c.flush()
 	if l := sc.loop; l != nil {
 		l.leave(c, sc)
 	}
@@ -314,11 +314,20 @@ func (c *conn) sendAfter(pos store.Position, write func(w *link.Writer, out []by
 }
 
 func (c *conn) say(inTurn bool, pos store.Position, write func(w *link.Writer, out []byte) []byte) bool {
+	ok, tooLarge := c.sayOrEnd(inTurn, pos, write)
+	if tooLarge {
+		c.b.log.Info("an answer is larger than the client takes", "client", c.id(), "remote", c.nc.RemoteAddr(),
+			"maximum", c.outbox.w.Peer().MaxPacketSize)
+	}
+	return ok
+}
+
+func (c *conn) sayOrEnd(inTurn bool, pos store.Position, write func(w *link.Writer, out []byte) []byte) (ok, tooLarge bool) {
 	o := &c.outbox
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.stage != flowing {
-		return false
+		return false, false
 	}
 	if before := len(o.out); inTurn && (len(o.kept.marks) > 0 || !c.b.keep.durable(pos)) {
 		o.withholdLocked(mark{pos: pos}, func() { o.out = write(&o.w, o.out) })
@@ -327,13 +336,11 @@ func (c *conn) say(inTurn bool, pos store.Position, write func(w *link.Writer, o
 		o.answers += int32(len(o.out) - before)
 	}
 	o.sent.packets++
-	if !o.w.Closed() {
-		return true
+	if o.w.Closed() {
+		o.endLocked(mqtt.PacketTooLarge)
+		return false, true
 	}
-	o.endLocked(mqtt.PacketTooLarge)
-	c.b.log.Info("an answer is larger than the client takes", "client", c.id(), "remote", c.nc.RemoteAddr(),
-		"maximum", o.w.Peer().MaxPacketSize)
-	return false
+	return true, false
 }
 
 // kick ends the connection from outside; code goes to the client if its

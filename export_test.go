@@ -6,3 +6,39 @@ func (b *Broker) Sessions() int {
 	defer b.mu.Unlock()
 	return len(b.sessions)
 }
+
+// InLine is how often the one loop of b has its connections in line for a turn,
+// and KeptByLoop how large the buffers are that it keeps between messages. Only
+// the client id's reader may ask; both are 0 while that is not the loop.
+func (b *Broker) InLine(id string) (n, conns int) {
+	l := b.loopOf(id)
+	if l == nil {
+		return 0, 0
+	}
+	seen := map[*conn]bool{}
+	for _, c := range append(l.todo[:len(l.todo):len(l.todo)], l.again...) {
+		seen[c] = true
+	}
+	return len(l.todo) + len(l.again), len(seen)
+}
+
+func (b *Broker) KeptByLoop(id string) (bytes int) {
+	l := b.loopOf(id)
+	if l == nil {
+		return 0
+	}
+	for _, f := range l.sc.frames {
+		bytes = max(bytes, cap(f))
+	}
+	return max(bytes, cap(l.sc.props), cap(l.sc.run.other))
+}
+
+func (b *Broker) loopOf(id string) *loop {
+	b.mu.Lock()
+	c := b.sessions[id].heldBy()
+	b.mu.Unlock()
+	if c == nil || c.sock.Away() {
+		return nil
+	}
+	return b.loops.all[0]
+}

@@ -88,15 +88,18 @@ func (l *loop) run() {
 			}
 		}
 		sc.flush()
+		sc.reset()
 		ready, ok := l.p.Wait(len(l.again) == 0)
 		if !ok {
 			sc.loop = nil
-			l.b.scratches.Put(sc.reset())
+			l.b.scratches.Put(sc)
 			return
 		}
 		l.todo, l.again = l.again, l.todo
 		for _, s := range ready {
-			l.todo = append(l.todo, s.Owner.(*conn))
+			if c := s.Owner.(*conn); !c.again { // one turn a round, whatever it sends
+				l.todo = append(l.todo, c)
+			}
 		}
 	}
 }
@@ -128,6 +131,7 @@ func (c *conn) turn(sc *scratch) (on bool) {
 		return true
 	}
 	l := sc.loop
+	c.again = false
 	over, more := c.readOnce(sc)
 	if sc.loop != nil {
 		switch {
@@ -135,6 +139,7 @@ func (c *conn) turn(sc *scratch) (on bool) {
 			c.sock.Leave()
 			go c.finishOff()
 		case more:
+			c.again = true
 			l.again = append(l.again, c)
 		}
 		return true
@@ -174,7 +179,7 @@ func (c *conn) readOnce(sc *scratch) (over, more bool) {
 		}
 		return false, true
 	}
-	more = n == len(b)-kept
+	more = c.sock.More()
 	sc.heard.bytes += uint64(n)
 	b = b[:kept+n]
 	used, need, over, err := c.batch(sc, b)

@@ -120,15 +120,6 @@ func (o *outbox) floodsLocked() bool {
 	return o.stage == flowing && (o.writing && o.answered+o.answers > answersAt || len(o.kept.b) > answersAt)
 }
 
-// flush writes what waits, in the goroutine of the connection itself. It
-// makes one pass only, so that a flood towards this client cannot keep its
-// goroutine from reading; what came meanwhile is left to a writer aside.
-func (c *conn) flush() {
-	if c.outbox.startWriting() && c.outbox.pass() {
-		go c.outbox.drain()
-	}
-}
-
 // flushAside writes what waits without waiting for it.
 func (c *conn) flushAside() {
 	o := &c.outbox

@@ -3,6 +3,9 @@ package midge_test
 import (
 	"context"
 	"fmt"
+	"log/slog"
+	"strconv"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 
@@ -140,4 +143,36 @@ func TestCodesOfHooks(t *testing.T) {
 			t.Errorf("CONNACK %v, %v", k.Code, err)
 		}
 	})
+}
+
+// A log handler may ask the broker, whatever it is told: no lock is held.
+func TestLogHandlerAsksBroker(t *testing.T) {
+	var b atomic.Pointer[midge.Broker]
+	h := handlerFunc(func(slog.Record) {
+		if b := b.Load(); b != nil {
+			b.Clients()
+		}
+	})
+	w := newWorld(t, midge.Config{Logger: slog.New(h)})
+	b.Store(w.b)
+	p := w.connect("small", func(c *packet.Connect) {
+		c.Properties.MaximumPacketSize = 20
+		c.Properties.Present = c.Properties.Present.With(packet.PropMaximumPacketSize)
+	})
+	s := packet.Subscribe{ID: 1}
+	for i := range 30 {
+		s.Filters = s.Filters.Add(packet.Subscription{Filter: []byte("f/" + strconv.Itoa(i))})
+	}
+	p.write(s.Append(nil, p.v))
+	p.wantEnd(mqtt.PacketTooLarge)
+}
+
+type handlerFunc func(slog.Record)
+
+func (f handlerFunc) Enabled(context.Context, slog.Level) bool { return true }
+func (f handlerFunc) WithAttrs([]slog.Attr) slog.Handler       { return f }
+func (f handlerFunc) WithGroup(string) slog.Handler            { return f }
+func (f handlerFunc) Handle(_ context.Context, r slog.Record) error {
+	f(r)
+	return nil
 }

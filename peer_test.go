@@ -71,7 +71,12 @@ func (w *world) dial() *peer {
 // connect dials and is let in.
 func (w *world) connect(id string, with ...func(*packet.Connect)) *peer {
 	w.t.Helper()
-	p := w.dial()
+	return w.dial().greet(id, with...)
+}
+
+// greet is let in.
+func (p *peer) greet(id string, with ...func(*packet.Connect)) *peer {
+	p.t.Helper()
 	c := packet.Connect{Version: mqtt.V5, CleanStart: true, ClientID: []byte(id), Properties: new(packet.Properties)}
 	c.Will.Properties = new(packet.Properties)
 	for _, f := range with {
@@ -81,10 +86,10 @@ func (w *world) connect(id string, with ...func(*packet.Connect)) *peer {
 	p.write(c.Append(nil))
 	var k packet.Connack
 	if err := k.Decode(p.v, p.want(packet.CONNACK)); err != nil {
-		w.t.Fatal(err)
+		p.t.Fatal(err)
 	}
 	if k.Code != mqtt.Success || k.Return != mqtt.Accepted {
-		w.t.Fatalf("%s is refused: %v %v", id, k.Code, k.Return)
+		p.t.Fatalf("%s is refused: %v %v", id, k.Code, k.Return)
 	}
 	return p
 }

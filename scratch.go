@@ -74,6 +74,9 @@ func (sc *scratch) reset() *scratch {
 	if cap(sc.props) > keepScratch {
 		sc.props = nil
 	}
+	if cap(sc.run.other) > keepScratch {
+		sc.run.other = nil
+	}
 	return sc
 }
 
