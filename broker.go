@@ -34,6 +34,7 @@ type Broker struct {
 	keep   *keeper // nil: nothing outlives the broker
 
 	// Concurrent by themselves.
+	bounds    atomic.Pointer[settings] // set, but for what Adjust has changed
 	index     *index.Tree[*subscription]
 	retained  *index.Retained[message]
 	stored    holding // what retained has
@@ -88,6 +89,7 @@ func New(cfg Config) (*Broker, error) {
 		locals:    map[*localClient]struct{}{},
 		listeners: map[transport.Listener]string{},
 	}
+	b.bounds.Store(set)
 	b.keep = newKeeper(set.Store)
 	if err := b.recover(); err != nil {
 		b.Close()
@@ -163,13 +165,13 @@ func (b *Broker) acceptFrom(ln transport.Listener) {
 // start has one connection served, by a loop or in a goroutine of its own.
 func (b *Broker) start(nc transport.Conn, url *string) {
 	b.mu.Lock()
-	full := b.set.MaxConnections > 0 && len(b.conns) >= b.set.MaxConnections
+	full := b.bounds.Load().MaxConnections > 0 && len(b.conns) >= b.bounds.Load().MaxConnections
 	if b.closed || full {
 		b.mu.Unlock()
 		nc.Close()
 		if full {
 			b.count.refused.Add(1)
-			b.log.Warn("connection refused: limit reached", "remote", nc.RemoteAddr(), "limit", b.set.MaxConnections)
+			b.log.Warn("connection refused: limit reached", "remote", nc.RemoteAddr(), "limit", b.bounds.Load().MaxConnections)
 		}
 		return
 	}

@@ -130,7 +130,7 @@ func (c *conn) judge(p *packet.Connect, g *greeting) *Refusal {
 		return &Refusal{mqtt.QoSNotSupported, "will"} // [MQTT-3.2.2-12, 5.0]
 	case g.will != nil && g.will.m.retain && !limits.RetainAvailable:
 		return &Refusal{mqtt.RetainNotSupported, "will"} // [MQTT-3.2.2-13, 5.0]
-	case g.will != nil && g.will.m.retain && topic.Levels(g.will.m.topic) > c.b.set.MaxTopicLevels:
+	case g.will != nil && g.will.m.retain && topic.Levels(g.will.m.topic) > c.b.bounds.Load().MaxTopicLevels:
 		return &Refusal{mqtt.TopicNameInvalid, "too many levels for a retained will"}
 	case g.will != nil && g.will.m.topic[0] == '$':
 		return &Refusal{mqtt.NotAuthorized, "topics that begin with $ are the server's"}

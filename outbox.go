@@ -81,7 +81,7 @@ const (
 // roomLocked reports whether the outbox takes n QoS 0 messages of size bytes in
 // all. What is over the bound is dropped: a slow consumer hurts only itself.
 func (o *outbox) roomLocked(n, size int) bool {
-	set := o.c.b.set
+	set := o.c.b.bounds.Load()
 	return o.leaving+len(o.out)+size <= set.MaxQueuedBytes && int(o.messages)+n <= set.MaxQueuedMessages
 }
 
@@ -196,7 +196,7 @@ func (o *outbox) goesOn() bool {
 	if o.stage != flowing {
 		return false
 	}
-	o.writeBy = o.c.b.since(time.Now()) + o.c.b.set.WriteTimeout/2
+	o.writeBy = o.c.b.since(time.Now()) + o.c.b.bounds.Load().WriteTimeout/2
 	o.c.nc.SetWriteDeadline(o.c.b.epoch.Add(o.writeBy))
 	return true
 }
@@ -275,7 +275,7 @@ func (o *outbox) awaitLocked() {
 // writeDeadlineLocked gives each write at least half of WriteTimeout and moves
 // the deadline only when it must.
 func (o *outbox) writeDeadlineLocked() (time.Time, bool) {
-	now, patience := o.c.b.since(time.Now()), o.c.b.set.WriteTimeout
+	now, patience := o.c.b.since(time.Now()), o.c.b.bounds.Load().WriteTimeout
 	if o.stage == ending {
 		patience = linger
 	} else if o.writeBy-now >= patience/2 {
@@ -311,7 +311,7 @@ func (o *outbox) writeFailed(err error) {
 	if s != nil {
 		o.c.b.count.stalled.Add(1)
 		o.c.b.log.Warn("client takes no data and is cut off", "client", s.id,
-			"remote", o.c.nc.RemoteAddr(), "after", o.c.b.set.WriteTimeout)
+			"remote", o.c.nc.RemoteAddr(), "after", o.c.b.bounds.Load().WriteTimeout)
 	}
 }
 

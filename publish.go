@@ -165,7 +165,7 @@ func (c *conn) authorize(sc *scratch, p *packet.Publish) *Refusal {
 	if p.Topic[0] == '$' {
 		return &Refusal{Code: mqtt.NotAuthorized, Reason: "topics that begin with $ are the server's"}
 	}
-	if p.Retain && topic.Levels(p.Topic) > c.b.set.MaxTopicLevels {
+	if p.Retain && topic.Levels(p.Topic) > c.b.bounds.Load().MaxTopicLevels {
 		return &Refusal{Code: mqtt.TopicNameInvalid, Reason: "too many levels for a retained message"}
 	}
 	// [X5-3.3.2.3.2-a]

@@ -90,7 +90,7 @@ func (b *Broker) endingOf(s *session) store.Position {
 // outlive its connection may have to do without that; a client that cannot be
 // told so has none.
 func (b *Broker) roomLocked(c *conn, old *session) bool {
-	if c.expiry.Load() == 0 || b.kept < b.set.MaxSessions || old != nil && old.kept {
+	if c.expiry.Load() == 0 || b.kept < b.bounds.Load().MaxSessions || old != nil && old.kept {
 		return true
 	}
 	if c.version == mqtt.V5 {

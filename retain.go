@@ -45,7 +45,7 @@ func (b *Broker) retain(sc *scratch) bool {
 		if old != nil {
 			n, bytes = 0, bytes-old.size()
 		}
-		ok := b.stored.add(n, bytes, b.set)
+		ok := b.stored.add(n, bytes, b.bounds.Load())
 		if ok && b.keep != nil {
 			b.keep.st.Append(&store.Op{Kind: store.Retain, Message: sc.number, Filter: topic})
 		}
@@ -59,7 +59,7 @@ func (b *Broker) unretain(topic string, still func(*message) bool) (pos store.Po
 	b.retained.DeleteIf(topic, func(m *message) bool {
 		ok := still(m)
 		if ok && topic[0] != '$' {
-			b.stored.add(-1, -m.size(), b.set)
+			b.stored.add(-1, -m.size(), b.bounds.Load())
 			if b.keep != nil {
 				pos = b.keep.st.Append(&store.Op{Kind: store.Unretain, Filter: topic})
 			}

@@ -170,7 +170,8 @@ func (s *session) deliverAcked(sc *scratch, by *batch, d delivery) {
 // fullLocked reports whether there is no room for size bytes more. What came
 // first is kept, what comes then is dropped.
 func (s *session) fullLocked(size int) bool {
-	return s.flying+s.queue.size()+s.tail.bytes+size > s.b.set.MaxQueuedBytes || s.queue.len()+s.tail.n >= s.b.set.MaxQueuedMessages
+	set := s.b.bounds.Load()
+	return s.flying+s.queue.size()+s.tail.bytes+size > set.MaxQueuedBytes || s.queue.len()+s.tail.n >= set.MaxQueuedMessages
 }
 
 // sendLocked opens a QoS 1 or 2 exchange and appends its PUBLISH. It reports

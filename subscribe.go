@@ -21,7 +21,7 @@ func (c *conn) subscribe(sc *scratch, p *packet.Subscribe) error {
 		var code mqtt.ReasonCode
 		if s.in != nil && s.in.Holds(p.ID) {
 			code = mqtt.PacketIdentifierInUse
-		} else if due > 4*c.b.retained.Len()+c.b.set.MaxQueuedMessages {
+		} else if due > 4*c.b.retained.Len()+c.b.bounds.Load().MaxQueuedMessages {
 			code = mqtt.QuotaExceeded
 			c.b.count.quota.Add(1)
 		} else if sub, wants, refused := c.subscribeOne(sc, p, req); refused.Failed() {
@@ -55,7 +55,7 @@ func (c *conn) subscribe(sc *scratch, p *packet.Subscribe) error {
 // messages are due.
 func (c *conn) subscribeOne(sc *scratch, p *packet.Subscribe, req packet.Subscription) (sub *subscription, retained bool, refused mqtt.ReasonCode) {
 	// [MQTT-4.7.1-1, 5.0] [MQTT-4.7.1-2, 5.0] [MQTT-4.7.3-1, 5.0] [MQTT-4.8.2-1, 5.0] [MQTT-4.8.2-2, 5.0]
-	if topic.CheckFilter(req.Filter) != nil || topic.Levels(req.Filter) > c.b.set.MaxTopicLevels {
+	if topic.CheckFilter(req.Filter) != nil || topic.Levels(req.Filter) > c.b.bounds.Load().MaxTopicLevels {
 		return nil, false, mqtt.TopicFilterInvalid
 	}
 	sub = &subscription{s: c.session, seq: c.b.sequence.Add(1), spec: Subscription{
@@ -91,7 +91,7 @@ func (c *conn) subscribeOne(sc *scratch, p *packet.Subscribe, req packet.Subscri
 	s := c.session
 	s.mu.Lock()
 	old := s.subs.get(sub.spec.Filter)
-	if old == nil && s.subs.len() >= c.b.set.MaxSubscriptions {
+	if old == nil && s.subs.len() >= c.b.bounds.Load().MaxSubscriptions {
 		s.mu.Unlock()
 		c.b.count.quota.Add(1)
 		return nil, false, mqtt.QuotaExceeded

@@ -119,6 +119,9 @@ func (r *running) reload(b *midge.Broker) {
 		r.log.Error("nothing was reloaded", "error", err)
 		return
 	}
+	if err := b.Adjust(c.Broker()); err != nil { // checked
+		r.log.Error("the limits are as they were", "error", err)
+	}
 	if level, _, err := c.Log.Slog(); err == nil {
 		r.level.Set(level)
 	}

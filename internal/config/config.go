@@ -108,16 +108,16 @@ type Limits struct {
 	MaxPacketSize     Size     `toml:"max_packet_size" help:"Largest packet, 256 bytes to 256 MiB."`
 	MaxPayload        Size     `toml:"max_payload" help:"Largest payload of a message; 0: as the packet allows. It costs the fast path of QoS 0; a bound of packets does not."`
 	MaxInflight       int      `toml:"max_inflight" help:"Messages of QoS 1 and 2 in flight to a client."`
-	MaxQueuedMessages int      `toml:"max_queued_messages" help:"Messages that wait for a client."`
-	MaxQueuedBytes    Size     `toml:"max_queued_bytes" help:"Bytes that wait for a client."`
-	MaxTopicLevels    int      `toml:"max_topic_levels" help:"Levels of a filter or a retained message's topic."`
-	MaxSubscriptions  int      `toml:"max_subscriptions" help:"Subscriptions of a client."`
-	MaxConnections    int      `toml:"max_connections" help:"Connections in all; 0: as many as the system allows."`
-	MaxSessions       int      `toml:"max_sessions" help:"Sessions that may outlive their connections."`
-	MaxRetained       int      `toml:"max_retained" help:"Retained messages."`
-	MaxRetainedBytes  Size     `toml:"max_retained_bytes" help:"Retained messages in bytes."`
+	MaxQueuedMessages int      `toml:"max_queued_messages" live:"yes" help:"Messages that wait for a client."`
+	MaxQueuedBytes    Size     `toml:"max_queued_bytes" live:"yes" help:"Bytes that wait for a client."`
+	MaxTopicLevels    int      `toml:"max_topic_levels" live:"yes" help:"Levels of a filter or a retained message's topic."`
+	MaxSubscriptions  int      `toml:"max_subscriptions" live:"yes" help:"Subscriptions of a client."`
+	MaxConnections    int      `toml:"max_connections" live:"yes" help:"Connections in all; 0: as many as the system allows."`
+	MaxSessions       int      `toml:"max_sessions" live:"yes" help:"Sessions that may outlive their connections."`
+	MaxRetained       int      `toml:"max_retained" live:"yes" help:"Retained messages."`
+	MaxRetainedBytes  Size     `toml:"max_retained_bytes" live:"yes" help:"Retained messages in bytes."`
 	ConnectTimeout    Duration `toml:"connect_timeout" help:"From accept to CONNACK."`
-	WriteTimeout      Duration `toml:"write_timeout" help:"A client that takes no byte for so long is cut off."`
+	WriteTimeout      Duration `toml:"write_timeout" live:"yes" help:"A client that takes no byte for so long is cut off."`
 	Memory            Size     `toml:"memory" live:"yes" help:"Memory the process tries to stay below by collecting garbage earlier; 0: no target. It drops nothing."`
 }
 

@@ -1,0 +1,19 @@
+package midge
+
+// Adjust puts other bounds in force while the broker runs: cfg's MaxConnections,
+// MaxSessions, MaxSubscriptions, MaxQueuedMessages, MaxQueuedBytes,
+// MaxTopicLevels, MaxRetained, MaxRetainedBytes and WriteTimeout. A zero is the
+// default, as in New; every other field stays as it was. What is there already
+// and over a new bound stays, too: nobody is disconnected, nothing is dropped.
+func (b *Broker) Adjust(cfg Config) error {
+	wish, err := cfg.resolve()
+	if err != nil {
+		return err
+	}
+	now := *b.set
+	now.MaxConnections, now.MaxSessions, now.MaxSubscriptions = wish.MaxConnections, wish.MaxSessions, wish.MaxSubscriptions
+	now.MaxQueuedMessages, now.MaxQueuedBytes, now.MaxTopicLevels = wish.MaxQueuedMessages, wish.MaxQueuedBytes, wish.MaxTopicLevels
+	now.MaxRetained, now.MaxRetainedBytes, now.WriteTimeout = wish.MaxRetained, wish.MaxRetainedBytes, wish.WriteTimeout
+	b.bounds.Store(&now)
+	return nil
+}
