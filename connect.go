@@ -65,11 +65,6 @@ func (c *conn) patience() (context.Context, context.CancelFunc) {
 	return c.greetingContext()
 }
 
-func (c *conn) greetingContext() (context.Context, context.CancelFunc) {
-	late, _ := c.timer.Next()
-	return context.WithDeadline(c.context(), c.b.epoch.Add(late))
-}
-
 // greet copies what CONNECT says.
 func (c *conn) greet(p *packet.Connect) *greeting {
 	g := &greeting{peer: mqtt.Unlimited(), hello: Connect{
@@ -182,7 +177,9 @@ func (c *conn) admit(ctx context.Context, sc *scratch) (over bool, err error) {
 		"version", c.version.String(), "session_present", present)
 	if hook := c.b.set.Hooks.Connected; hook != nil {
 		c.mayWait(sc)
-		c.b.contain("Connected", func() error { hook(c.context(), c.info()); return nil })
+		life, giveBack := c.borrow()
+		c.b.contain("Connected", func() error { hook(life, c.info()); return nil })
+		giveBack()
 	}
 	return false, nil
 }

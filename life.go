@@ -8,6 +8,9 @@ type life struct {
 	ctx    context.Context // ends with the connection
 	cancel context.CancelFunc
 	over   chan struct{} // closed when the session has been let go
+
+	borrowed int  // by how many
+	shared   bool // somebody may have it for as long as the connection lasts
 }
 
 // lifeLocked is c's.
@@ -30,7 +33,37 @@ func (c *conn) lifeLocked() *life {
 func (c *conn) context() context.Context {
 	c.outbox.mu.Lock()
 	defer c.outbox.mu.Unlock()
-	return c.lifeLocked().ctx
+	l := c.lifeLocked()
+	l.shared = true
+	return l.ctx
+}
+
+// borrow is context until giveBack, for something done once: a life made for it
+// ends there, if nobody else wants one. The reader calls both.
+func (c *conn) borrow() (ctx context.Context, giveBack func()) {
+	c.outbox.mu.Lock()
+	defer c.outbox.mu.Unlock()
+	l := c.lifeLocked()
+	l.borrowed++
+	return l.ctx, func() {
+		c.outbox.mu.Lock()
+		defer c.outbox.mu.Unlock()
+		if l.borrowed--; l.borrowed == 0 && !l.shared {
+			l.cancel()
+			c.life = nil
+		}
+	}
+}
+
+// greetingContext is borrow until CONNECT has to be answered.
+func (c *conn) greetingContext() (context.Context, context.CancelFunc) {
+	late, _ := c.timer.Next()
+	life, giveBack := c.borrow()
+	ctx, cancel := context.WithDeadline(life, c.b.epoch.Add(late))
+	return ctx, func() {
+		cancel()
+		giveBack()
+	}
 }
 
 // cancel ends the context of what is done for the connection.
@@ -55,10 +88,11 @@ func (c *conn) letGo() {
 // awaitEnd waits for letGo, or for ctx. False is the latter.
 func (c *conn) awaitEnd(ctx context.Context) bool {
 	c.outbox.mu.Lock()
-	over := c.lifeLocked().over
+	l := c.lifeLocked()
+	l.shared = true
 	c.outbox.mu.Unlock()
 	select {
-	case <-over:
+	case <-l.over:
 		return true
 	case <-ctx.Done():
 		return false
