@@ -104,6 +104,11 @@ func (r *running) stamp() string {
 // reload puts in force what can be, and says the rest. After an error
 // everything is as it was.
 func (r *running) reload(b *midge.Broker) {
+	if r.logFile != nil { // it may have been moved away
+		if err := r.logFile.reopen(); err != nil {
+			r.log.Error("the log goes where it went", "error", err)
+		}
+	}
 	c, err := r.flags.config()
 	if err == nil {
 		svc := *r.svc

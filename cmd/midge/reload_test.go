@@ -91,6 +91,27 @@ func TestReloadWatches(t *testing.T) {
 	logged("changed=log.connections")
 }
 
+// A log that was moved away is begun anew.
+func TestReloadReopensLog(t *testing.T) {
+	log := filepath.Join(t.TempDir(), "log")
+	urls, _ := startServing(t, "serve", "--tcp", "127.0.0.1:0", "--set", "log.to="+log)
+	if err := os.Rename(log, log+".1"); err != nil || len(urls) != 1 {
+		t.Fatal(err, urls)
+	}
+	if err := syscall.Kill(os.Getpid(), syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for range 4000 {
+		if text, _ := os.ReadFile(log); strings.Contains(string(text), "msg=reloaded") {
+			return
+		}
+		<-tick.C
+	}
+	t.Fatal("nothing is in the new log")
+}
+
 // loggedServing is startServing whose log can be waited for.
 func loggedServing(t *testing.T, args ...string) (urls []string, logged func(want string), end func() string) {
 	t.Helper()

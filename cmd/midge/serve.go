@@ -116,11 +116,13 @@ Examples:
 	if err != nil {
 		return orUsage(fs, err)
 	}
-	log, level, closeLog, err := openLog(&cfg.Log, out, errs)
+	log, level, file, err := openLog(&cfg.Log, out, errs)
 	if err != nil {
 		return err
 	}
-	defer closeLog()
+	if file != nil {
+		defer file.Close()
+	}
 	svc, err := newService(log)
 	if err != nil {
 		return err
@@ -128,7 +130,7 @@ Examples:
 	if err := f.complete(cfg, svc); err != nil {
 		return orUsage(fs, err)
 	}
-	r := running{cfg: cfg, flags: &f, svc: svc, out: out, log: log, level: level}
+	r := running{cfg: cfg, flags: &f, svc: svc, out: out, log: log, level: level, logFile: file}
 	keep, err := cfg.Data.Options()
 	if err != nil {
 		return err
@@ -154,6 +156,8 @@ type running struct {
 	out   io.Writer
 	log   *slog.Logger
 	level *slog.LevelVar
+
+	logFile *logFile // nil: none
 }
 
 // farewell is how long the end may take; a disk that hangs must not keep the

@@ -157,9 +157,10 @@ func (f *serveFlags) fill(l *config.Listener) {
 	}
 }
 
-// openLog opens the log. level can be changed while it is written to.
-func openLog(c *config.Log, out, errs io.Writer) (log *slog.Logger, level *slog.LevelVar, closeLog func(), err error) {
-	level, closeLog = new(slog.LevelVar), func() {}
+// openLog opens the log. level can be changed while it is written to; file is
+// nil where it is none.
+func openLog(c *config.Log, out, errs io.Writer) (log *slog.Logger, level *slog.LevelVar, file *logFile, err error) {
+	level = new(slog.LevelVar)
 	set, _, err := c.Slog()
 	if err != nil {
 		return nil, nil, nil, fmt.Errorf("log.level: %w", err)
@@ -170,11 +171,10 @@ func openLog(c *config.Log, out, errs io.Writer) (log *slog.Logger, level *slog.
 	case c.To == "stdout":
 		to = out
 	case c.ToFile():
-		file, err := os.OpenFile(c.To, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o640)
-		if err != nil {
-			return nil, nil, nil, fmt.Errorf("log: %w", err)
+		if file, err = openLogFile(c.To); err != nil {
+			return nil, nil, nil, err
 		}
-		to, closeLog = file, func() { file.Close() }
+		to = file
 	}
 	opt := &slog.HandlerOptions{Level: level}
 	if !c.Time {
@@ -186,9 +186,9 @@ func openLog(c *config.Log, out, errs io.Writer) (log *slog.Logger, level *slog.
 		}
 	}
 	if c.Format == "json" {
-		return slog.New(slog.NewJSONHandler(to, opt)), level, closeLog, nil
+		return slog.New(slog.NewJSONHandler(to, opt)), level, file, nil
 	}
-	return slog.New(slog.NewTextHandler(to, opt)), level, closeLog, nil
+	return slog.New(slog.NewTextHandler(to, opt)), level, file, nil
 }
 
 // sayWhoComesIn tells an operator what would otherwise be found out by clients:
