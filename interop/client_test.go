@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
@@ -25,15 +26,19 @@ import (
 	"github.com/midgemq/midge/transport"
 )
 
-// freeAddress is a port nobody listens on now.
+// freeAddress is a port nobody listens on now, and none of those that
+// connections are made from: one of them may be gone before a broker has it.
 func freeAddress(t testing.TB) string {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 1000 {
+		addr := fmt.Sprint("127.0.0.1:", 10_000+rand.IntN(20_000))
+		if ln, err := net.Listen("tcp", addr); err == nil {
+			ln.Close()
+			return addr
+		}
 	}
-	defer ln.Close()
-	return ln.Addr().String()
+	t.Fatal("no port is free")
+	return ""
 }
 
 // reachable waits until somebody listens.
@@ -44,6 +49,7 @@ func reachable(t testing.TB, addr string) {
 			nc.Close()
 			return
 		}
+		<-time.After(5 * time.Millisecond)
 	}
 	t.Fatalf("nobody listens on %s", addr)
 }
