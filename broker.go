@@ -103,7 +103,7 @@ func New(cfg Config) (*Broker, error) {
 		return nil, err
 	}
 	for _, l := range set.Listeners {
-		if len(b.loops.all) > 0 && l.Options.Poller == nil {
+		if l.Options.Poller = nil; len(b.loops.all) > 0 {
 			l.Options.Poller = b.loops.poller
 		}
 		if l.Options.OnError == nil {
@@ -135,7 +135,9 @@ func Run(ctx context.Context, cfg Config) error {
 }
 
 // Serve accepts connections from ln too, in the background, and closes ln
-// when the broker closes.
+// when the broker closes. Each is read by a goroutine of its own: those of
+// Config.Listeners share a few where the system allows it. ln has been made
+// without [transport.Options.Poller].
 func (b *Broker) Serve(ln transport.Listener) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()

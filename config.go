@@ -38,7 +38,8 @@ type Config struct {
 	// Hooks are the program's own code in the broker's; see Hooks.
 	Hooks Hooks
 
-	// Logger takes what an operator should know; nil is slog.Default.
+	// Logger takes what an operator should know; nil is slog.Default. Its handler
+	// may ask the broker; while it blocks, so do other clients.
 	Logger *slog.Logger
 
 	// Store is where what is to outlive the broker is kept: sessions with their

@@ -339,20 +339,27 @@ func (s *session) loadLocked(c *conn) {
 // load moves the front of the tail into the queue.
 func (s *session) load(c *conn, from uint64) {
 	all, err := s.b.keep.st.Load(s.number, from, loadMessages, loadBytes)
-	if err != nil {
+	if s.loaded(c, from, all) && err != nil {
 		s.b.log.Error("store: queued messages are lost", "client", s.id, "error", err)
 	}
+}
+
+// loaded takes what load has brought for c. False is a client that is not there
+// any more, or has come again: what it is owed is in the store as before.
+func (s *session) loaded(c *conn, from uint64, all []store.Entry) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.loading = false
 	cur := s.conn.Load()
 	if s.ended || cur == nil {
-		return
+		return false
 	}
-	if cur == c && from == s.tail.from {
+	mine := cur == c && from == s.tail.from
+	if mine {
 		s.loadedLocked(all)
 	}
 	s.pumpLocked(cur, nil)
+	return mine
 }
 
 func (s *session) loadedLocked(all []store.Entry) {

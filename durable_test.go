@@ -2,6 +2,7 @@ package midge_test
 
 import (
 	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -454,4 +455,47 @@ func (p *peer) acknowledge(m *packet.Publish) {
 			others = append(others, later{h, body})
 		}
 	}
+}
+
+// An unread queue is one whose first look fails, after its client has gone.
+type unreadQueue struct {
+	*memory.Store
+	look chan struct{} // nil: looks succeed
+}
+
+func (u *unreadQueue) Load(id store.SessionID, seq uint64, n, size int) ([]store.Entry, error) {
+	if look := u.look; look != nil {
+		u.look = nil
+		<-look
+		return nil, store.ErrClosed
+	}
+	return u.Store.Load(id, seq, n, size)
+}
+
+// What cannot be read for a client that has gone meanwhile is not lost, and the
+// log does not say so.
+func TestUnreadForNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := &unreadQueue{memory.New(), make(chan struct{})}
+		var log notes
+		w := newWorld(t, midge.Config{Store: st, Logger: slog.New(handlerFunc(func(r slog.Record) {
+			if r.Level >= slog.LevelError {
+				log.add("%s", r.Message)
+			}
+		}))})
+		s := w.connect("s", lasting)
+		s.subscribe("t", mqtt.AtLeastOnce)
+		s.nc.Close()
+		synctest.Wait()
+		w.b.Publish(mqtt.Message{Topic: "t", Payload: []byte("kept"), QoS: 1})
+		look := st.look
+		w.connect("s", lasting).nc.Close()
+		synctest.Wait()
+		close(look)
+		synctest.Wait()
+		log.want(t)
+		if m := w.connect("s", lasting).wantPublish(); string(m.Payload) != "kept" {
+			t.Errorf("got %q", m.Payload)
+		}
+	})
 }

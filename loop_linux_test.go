@@ -12,6 +12,7 @@ import (
 	"github.com/midgemq/midge"
 	"github.com/midgemq/midge/mqtt"
 	"github.com/midgemq/midge/packet"
+	"github.com/midgemq/midge/transport"
 )
 
 // A loopWorld is a broker with one loop, which calls asked for each topic that
@@ -138,4 +139,20 @@ func TestLoopGivesMemoryBack(t *testing.T) {
 	if n := <-kept; n > 64<<10 {
 		t.Errorf("it keeps %d bytes", n)
 	}
+}
+
+// A broker reads its own listeners with its own loops, whoever else was named.
+func TestPollersAreTheBrokers(t *testing.T) {
+	cfg := midge.Config{Logger: quiet(), Listeners: []midge.Listener{{URL: "tcp://127.0.0.1:0"}}}
+	cfg.Listeners[0].Options.Poller = func() *transport.Poller {
+		t.Error("a connection is given to somebody else")
+		return nil
+	}
+	b, err := midge.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	w := &loopWorld{world: &world{t: t, b: b}}
+	w.connect("c").nc.Close()
 }

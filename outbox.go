@@ -36,9 +36,9 @@ const (
 type tally struct{ bytes, packets, messages uint64 }
 
 // An outbox is what waits to be written to one connection, and the right to
-// write it. Anyone may append; one goroutine at a time writes, the client's
-// own at the end of a batch or one started for the purpose. Nobody else ever
-// waits for the socket.
+// write it. Anyone may append; one goroutine at a time writes: whoever is
+// through with a batch, as far as a plain socket has room, or one started for
+// the purpose, which alone ever waits for the socket.
 type outbox struct {
 	c *conn // immutable
 
@@ -93,8 +93,8 @@ func (o *outbox) markLocked(by *batch) {
 	}
 }
 
-// touch is for the reader: what its batch confirms and has appended here is to be
-// written, and what it heard is counted. True is a client that asks for more
+// touch is for the reader: what its batch confirms, and has appended here, is to
+// be written, and what it heard is counted. True is a client that asks for more
 // than it takes.
 func (o *outbox) touch(sc *scratch) (flood bool) {
 	o.mu.Lock()

@@ -177,14 +177,16 @@ func (s *session) end() store.Position {
 		s.tail = tail{}
 	}
 	orphans := s.queue.takeShared()
-	s.outLocked().All(func(slot *slot) bool {
-		// [X5-4.8.2-b] QoS 1; a QoS 2 message half sent goes to nobody else
-		// [MQTT-4.8.2-5, 5.0].
-		if d := &slot.Value; d.share != nil && d.qos == mqtt.AtLeastOnce {
-			orphans = append(orphans, *d)
-		}
-		return true
-	})
+	if s.out != nil {
+		s.out.All(func(slot *slot) bool {
+			// [X5-4.8.2-b] QoS 1; a QoS 2 message half sent goes to nobody else
+			// [MQTT-4.8.2-5, 5.0].
+			if d := &slot.Value; d.share != nil && d.qos == mqtt.AtLeastOnce {
+				orphans = append(orphans, *d)
+			}
+			return true
+		})
+	}
 	s.queue, s.replays, s.flying = queue{}, nil, 0
 	s.out = nil
 	s.backlog.Store(false)
