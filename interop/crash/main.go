@@ -76,7 +76,7 @@ func command(ctx context.Context, args []string, out, errs io.Writer) (clean boo
 		defer os.RemoveAll(dir)
 	}
 	if p.midge == "" && strings.Contains(*brokers, "midge") {
-		p.midge = filepath.Join(dir, "midge")
+		p.midge = filepath.Join(dir, "bin", "midge") // the folders beside are named after brokers
 		if err := build(ctx, p.midge); err != nil {
 			return false, err
 		}
