@@ -37,6 +37,7 @@ type conn struct {
 	err      error           // why the connection ends, if it is somebody's fault
 	session  *session        // from CONNACK on
 	promised store.Position  // the last change this connection asked for
+	arrived  uint64          // when it claimed its session, in order
 	goodbye  mqtt.ReasonCode // the client's DISCONNECT code
 	said     bool            // goodbye counts
 	denied   bool            // the log knows of a denied message

@@ -12,8 +12,10 @@ import (
 // [MQTT-3.1.4-2, 3.1.1] [MQTT-3.1.4-3, 5.0]; then its will has been seen to,
 // its reader is gone and Hooks.Disconnected has returned. present says the
 // session is an old one. The session is as it was until resume; whoever does
-// not get that far gives it back with release.
+// not get that far gives it back with release. Of several that wait for one the
+// last to come has it: the others are what their client has given up.
 func (b *Broker) claim(sc *scratch, c *conn, clean bool) (s *session, present bool, err error) {
+	c.arrived = b.sequence.Add(1)
 	for {
 		b.mu.Lock()
 		if b.closed {
@@ -23,6 +25,9 @@ func (b *Broker) claim(sc *scratch, c *conn, clean bool) (s *session, present bo
 		old := b.sessions[c.id()]
 		if owner := old.heldBy(); owner != nil {
 			b.mu.Unlock()
+			if owner.arrived > c.arrived {
+				return nil, false, &Refusal{mqtt.ServerBusy, "a later connection has the session"}
+			}
 			c.mayWait(sc)
 			owner.kick(mqtt.SessionTakenOver, "")
 			ctx, cancel := c.greetingContext()

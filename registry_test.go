@@ -44,6 +44,39 @@ func TestTakeOverStorm(t *testing.T) {
 	wg.Wait()
 }
 
+// Of two connections that wait for the end of a third the later has the session,
+// whichever is woken first.
+func TestTheLaterConnectionWins(t *testing.T) {
+	for range 40 {
+		synctest.Test(t, func(t *testing.T) {
+			release := make(chan struct{})
+			w := newWorld(t, midge.Config{SysInterval: -1, Hooks: midge.Hooks{
+				Disconnected: func(context.Context, midge.ClientInfo, mqtt.ReasonCode) { <-release },
+			}})
+			w.connect("same")
+			var waiting []*peer
+			for _, user := range []string{"earlier", "later"} {
+				nc, err := w.ln.Dial(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				hello := packet.Connect{Version: mqtt.V5, ClientID: []byte("same"), HasUsername: true, Username: []byte(user)}
+				nc.Write(hello.Append(nil))
+				waiting = append(waiting, &peer{t: t, nc: nc, v: mqtt.V5})
+				synctest.Wait()
+			}
+			close(release)
+			synctest.Wait()
+			if here := w.b.Clients(); len(here) != 1 || here[0].Username != "later" {
+				t.Errorf("%v is here", here)
+			}
+			for _, p := range waiting {
+				p.nc.Close()
+			}
+		})
+	}
+}
+
 // loginAs gives a CONNECT a user name to tell connections of one client by.
 func loginAs(user string) func(*packet.Connect) {
 	return func(c *packet.Connect) { c.HasUsername, c.Username = true, []byte(user) }
