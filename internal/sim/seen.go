@@ -120,6 +120,23 @@ func (x *watch) gotConnack(body []byte) {
 	if p.SessionPresent {
 		x.callOff()
 	}
+	x.contested()
+}
+
+// contested notes that an earlier CONNECT was still waiting at the server, and
+// may have taken this connection over: nothing is certain then.
+func (x *watch) contested() {
+	for _, old := range x.watches {
+		if old == x || old.accepted || !old.closedAt.IsZero() && old.closedAt.Before(x.began) {
+			continue
+		}
+		x.k.faulty.Store(true)
+		x.sess.widen(expiry(&old.hello))
+		if old.hello.CleanStart {
+			x.sess.lost = true
+			x.sess.unsettleLocked(x.m)
+		}
+	}
 }
 
 // begin is the first moment of a new session.

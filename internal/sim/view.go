@@ -50,6 +50,7 @@ type watch struct {
 	silent       bool // the client sent nothing for longer than it promised to
 	will         *will
 	unacked      map[mqtt.PacketID]*message
+	began        time.Time
 	heard        time.Time // when the server last showed that it had the connection
 	acceptedTick int
 	closedAt     time.Time // the server has closed
@@ -82,7 +83,7 @@ func (m *model) view(name string) *view {
 func (v *view) watch(k *link) *watch {
 	v.m.mu.Lock()
 	defer v.m.mu.Unlock()
-	x := &watch{view: v, k: k, unacked: map[mqtt.PacketID]*message{}, heard: time.Now()}
+	x := &watch{view: v, k: k, unacked: map[mqtt.PacketID]*message{}, began: time.Now(), heard: time.Now()}
 	k.view = x
 	v.watches = append(v.watches, x)
 	return x
