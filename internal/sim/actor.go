@@ -25,6 +25,7 @@ type actor struct {
 	keep     time.Duration
 	pinged   time.Time // unanswered
 	nextPing time.Time
+	greeted  time.Time // when CONNECT went out
 	stalled  bool // reads nothing
 	lazy     bool // acknowledges nothing
 	owing    [][]byte
@@ -81,7 +82,7 @@ func (a *actor) connect(h Hello) {
 	a.last = h
 	a.last.Will = nil
 	a.keep = time.Duration(h.KeepAlive) * time.Second
-	a.pinged, a.nextPing = time.Time{}, time.Time{}
+	a.pinged, a.nextPing, a.greeted = time.Time{}, time.Time{}, time.Now()
 	c := packet.Connect{
 		Version: h.Version, CleanStart: h.Clean, KeepAlive: h.KeepAlive, ClientID: []byte(a.name), Properties: &packet.Properties{},
 	}
@@ -228,7 +229,7 @@ func (a *actor) welcome(body []byte) {
 	if n := int(p.Properties.ReceiveMaximum); n > 0 {
 		a.window = min(a.window, n)
 	}
-	a.nextPing = time.Now().Add(a.keep / 2)
+	a.nextPing = a.greeted.Add(a.keep / 2) // an answer that was long in coming is nothing the server heard
 	if !p.SessionPresent {
 		a.forget()
 	}
