@@ -26,8 +26,8 @@ type actor struct {
 	pinged   time.Time // unanswered
 	nextPing time.Time
 	greeted  time.Time // when CONNECT went out
-	stalled  bool // reads nothing
-	lazy     bool // acknowledges nothing
+	stalled  bool      // reads nothing
+	lazy     bool      // acknowledges nothing
 	owing    [][]byte
 
 	// The session.
