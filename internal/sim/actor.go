@@ -168,6 +168,9 @@ func (a *actor) pump() bool {
 
 func (a *actor) handle(h packet.Header, body []byte) {
 	v := a.last.Version
+	if !a.pinged.IsZero() {
+		a.pinged = time.Now() // PINGRESP stands behind what is coming over a slow link
+	}
 	switch h.Type {
 	case packet.CONNACK:
 		a.welcome(body)
