@@ -278,10 +278,10 @@ func (s *session) certain() bool {
 	if !s.exists || s.gone {
 		return false
 	}
-	if x := s.online; x != nil && x.open() && (x.closedAt.IsZero() || time.Now().Before(x.until().Add(min(s.least, 1<<60)))) {
+	if x := s.online; x != nil && x.open() && (x.closedAt.IsZero() || time.Now().Add(slack).Before(x.until().Add(min(s.least, 1<<60)))) {
 		return true
 	}
-	return time.Now().Before(s.sure)
+	return time.Now().Add(slack).Before(s.sure)
 }
 
 // slack is what clocks and goroutines may be late.
