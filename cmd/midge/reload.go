@@ -74,31 +74,56 @@ func (r *running) reloadUntil(ctx context.Context, b *midge.Broker, told <-chan 
 		defer t.Stop()
 		tick = t.C
 	}
-	last := r.stamp()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-told:
 		case <-tick:
-			if now := r.stamp(); now == last {
+			if !r.seen.stale(r.files()) {
 				continue
 			}
 		}
 		r.reload(b)
-		last = r.stamp()
 	}
 }
 
-// stamp changes when one of the files does.
-func (r *running) stamp() string {
-	var b strings.Builder
-	for _, f := range slices.Concat(r.cfg.Files(), r.flags.included, []string{r.flags.file}) {
-		if info, err := os.Stat(f); err == nil {
-			fmt.Fprintln(&b, f, info.Size(), info.ModTime().UnixNano())
+// files are all that a reload reads.
+func (r *running) files() []string { return append(r.cfg.Files(), r.flags.sources()...) }
+
+// sources are the files that the configuration itself stands in.
+func (f *serveFlags) sources() []string {
+	return slices.DeleteFunc(append([]string{f.file, f.mosquitto}, f.included...), func(s string) bool { return s == "" })
+}
+
+// stamps say which state of each file was read. They are taken before the
+// reading, so that no change falls between the two.
+type stamps map[string]stamp
+
+type stamp struct {
+	size    int64
+	changed int64 // unix, ns
+}
+
+func stampOf(file string) stamp {
+	info, err := os.Stat(file)
+	if err != nil {
+		return stamp{size: -1} // a file that comes to be is a change, too
+	}
+	return stamp{size: info.Size(), changed: info.ModTime().UnixNano()}
+}
+
+// add stamps the files that have none.
+func (s stamps) add(files []string) {
+	for _, f := range files {
+		if _, done := s[f]; !done {
+			s[f] = stampOf(f)
 		}
 	}
-	return b.String()
+}
+
+func (s stamps) stale(files []string) bool {
+	return slices.ContainsFunc(files, func(f string) bool { return s[f] != stampOf(f) })
 }
 
 // reload puts in force what can be, and says the rest. After an error
@@ -109,8 +134,11 @@ func (r *running) reload(b *midge.Broker) {
 			r.log.Error("the log goes where it went", "error", err)
 		}
 	}
+	r.seen = stamps{}
+	r.seen.add(r.files())
 	c, err := r.flags.config()
 	if err == nil {
+		r.seen.add(append(c.Files(), r.flags.sources()...))
 		svc := *r.svc
 		err = r.flags.complete(c, &svc)
 	}

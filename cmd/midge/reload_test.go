@@ -91,6 +91,21 @@ func TestReloadWatches(t *testing.T) {
 	logged("changed=log.connections")
 }
 
+// What changes between the reading and the first look is seen, too.
+func TestStampsAreTakenBeforeReading(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "m.toml")
+	seen := stamps{}
+	seen.add([]string{file})
+	if seen.stale([]string{file}) {
+		t.Error("nothing has changed")
+	}
+	writeFile(t, file, "x")
+	seen.add([]string{file}) // is no new look
+	if !seen.stale([]string{file}) {
+		t.Error("a change was missed")
+	}
+}
+
 // A log that was moved away is begun anew.
 func TestReloadReopensLog(t *testing.T) {
 	log := filepath.Join(t.TempDir(), "log")

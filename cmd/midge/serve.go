@@ -112,10 +112,13 @@ Examples:
 	if err := parse(fs, args, 0); err != nil {
 		return err
 	}
+	seen := stamps{}
+	seen.add(f.sources())
 	cfg, err := f.config()
 	if err != nil {
 		return orUsage(fs, err)
 	}
+	seen.add(append(cfg.Files(), f.sources()...))
 	log, level, file, err := openLog(&cfg.Log, out, errs)
 	if err != nil {
 		return err
@@ -130,7 +133,7 @@ Examples:
 	if err := f.complete(cfg, svc); err != nil {
 		return orUsage(fs, err)
 	}
-	r := running{cfg: cfg, flags: &f, svc: svc, out: out, log: log, level: level, logFile: file}
+	r := running{cfg: cfg, flags: &f, seen: seen, svc: svc, out: out, log: log, level: level, logFile: file}
 	keep, err := cfg.Data.Options()
 	if err != nil {
 		return err
@@ -150,6 +153,7 @@ Examples:
 type running struct {
 	cfg   *config.Config // owned by the goroutine of until
 	flags *serveFlags
+	seen  stamps // of the files that cfg was read from; owned by the goroutine of until
 	svc   *service
 	doors *doors
 	data  *disk.Store // nil: none
