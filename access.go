@@ -69,7 +69,7 @@ func (c *conn) checkWill(g *greeting) {
 	if a := g.hello.Access; g.will == nil || a == nil || a.MayPublish(g.will.m.topic) {
 		return
 	}
-	c.b.count.denied.Add(1)
+	c.b.count.denied.wills.Add(1)
 	c.b.log.Info("will refused", "client", c.id(), "topic", string(g.will.m.topic), "code", mqtt.NotAuthorized.String())
 	g.will = nil
 }

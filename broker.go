@@ -56,19 +56,6 @@ type Broker struct {
 	closed    bool                          // guarded by mu
 }
 
-// counters are what $SYS shows and nobody's connection counts.
-type counters struct {
-	connects, refused, denied     atomic.Uint64
-	dropped, stalled, expired     atomic.Uint64
-	quota                         atomic.Uint64 // refused for a bound of Config
-	subscriptions, shared         atomic.Int64
-	peak                          atomic.Int64
-	bytesIn, bytesOut             atomic.Uint64 // of connections that are gone
-	packetsIn, packetsOut         atomic.Uint64
-	messagesIn, messagesOut       atomic.Uint64
-	publishedHere, deliveredLocal atomic.Uint64
-}
-
 // New checks cfg and binds its listeners. The broker serves from then on,
 // until Close. An error names every field that is out of range, or the
 // address that could not be bound; nothing is left open then.
@@ -172,7 +159,7 @@ func (b *Broker) start(nc transport.Conn, url *string) {
 		b.mu.Unlock()
 		nc.Close()
 		if full {
-			b.count.refused.Add(1)
+			b.count.refused.full.Add(1)
 			b.log.Warn("connection refused: limit reached", "remote", nc.RemoteAddr(), "limit", b.bounds.Load().MaxConnections)
 		}
 		return
@@ -278,49 +265,6 @@ func (b *Broker) Disconnect(clientID string, code mqtt.ReasonCode) bool {
 		return false
 	}
 	return c.kick(code, "")
-}
-
-// Clients lists who is connected, in no order.
-func (b *Broker) Clients() []ClientStats {
-	all := b.owned()
-	list := make([]ClientStats, 0, len(all))
-	for _, s := range all {
-		if c := s.conn.Load(); c != nil { // not about to come, not leaving
-			list = append(list, s.describe(c))
-		}
-	}
-	return list
-}
-
-// owned is every session a connection is in charge of, or about to be, or leaving.
-func (b *Broker) owned() []*session {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	all := make([]*session, 0, b.connected)
-	for _, s := range b.sessions {
-		if s.owner != nil {
-			all = append(all, s)
-		}
-	}
-	return all
-}
-
-// describe is what there is to say of a session whose client is connected by c.
-func (s *session) describe(c *conn) ClientStats {
-	st := ClientStats{
-		ClientInfo: c.info(),
-		Dropped:    c.dropped.Load(),
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	st.Queued, st.Inflight, st.Subscriptions = s.queue.len()+s.tail.n, s.inflightLocked(), s.subs.len()
-	c.outbox.mu.Lock()
-	defer c.outbox.mu.Unlock()
-	in, out := &c.outbox.received, &c.outbox.sent
-	st.BytesIn, st.PacketsIn, st.MessagesIn = in.bytes, in.packets, in.messages
-	st.BytesOut, st.PacketsOut, st.MessagesOut = out.bytes, out.packets, out.messages
-	st.QueuedBytes = s.queue.size() + s.tail.bytes + s.flying + len(c.outbox.out) + c.outbox.leaving
-	return st
 }
 
 // Publish sends m to everyone subscribed, as a client would. It returns when

@@ -33,7 +33,7 @@ func TestConformance(t *testing.T) {
 				defer target.Close()
 				judge(t, c, target)
 				synctest.Wait()
-				if n := b.Sessions(); n > 0 {
+				if n := b.SessionCount(); n > 0 {
 					t.Errorf("it left %d sessions behind", n)
 				}
 			})

@@ -99,7 +99,7 @@ func (c *conn) begin() bool {
 		}
 	}
 	if err := c.nc.Handshake(ctx); err != nil {
-		c.b.count.refused.Add(1)
+		c.b.count.refused.handshake.Add(1)
 		c.b.log.Info("handshake failed", "remote", c.nc.RemoteAddr(), "transport", c.nc.Kind(), "error", err)
 		return false
 	}

@@ -46,7 +46,7 @@ func (c *conn) connect(sc *scratch, p *packet.Connect) (over bool, err error) {
 		c.mayWait(sc)
 		err := c.b.contain("Authenticate", func() error { return hook(ctx, &g.hello) })
 		if refusal := refusalOf(err); refusal != nil {
-			c.b.count.denied.Add(1)
+			c.b.count.denied.connects.Add(1)
 			return true, refusal
 		}
 	}
@@ -306,7 +306,7 @@ func (c *conn) authRun(ctx context.Context, sc *scratch, method string, data []b
 		return err
 	})
 	if refusal := refusalOf(err); refusal != nil {
-		c.b.count.denied.Add(1)
+		c.b.count.denied.connects.Add(1)
 		return true, refusal // [MQTT-4.12.0-4, 5.0] [MQTT-4.12.1-2, 5.0]
 	}
 	if done && c.session == nil {

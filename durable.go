@@ -372,7 +372,7 @@ func (s *session) loadedLocked(all []store.Entry) {
 		s.tail.n--
 		if e.Message == nil {
 			s.keepDone(e.Seq)
-			s.b.count.dropped.Add(1)
+			s.b.count.dropped.lost.Add(1)
 			continue
 		}
 		d := s.b.restoredDelivery(e)

@@ -39,7 +39,7 @@ func TestConformanceWithStore(t *testing.T) {
 					defer target.Close()
 					judge(t, c, target)
 					synctest.Wait()
-					if n := b.Sessions(); n > 0 {
+					if n := b.SessionCount(); n > 0 {
 						t.Errorf("it left %d sessions behind", n)
 					}
 				})
@@ -229,7 +229,7 @@ func TestDiscardedStaysDiscarded(t *testing.T) {
 				p.subscribe("t", mqtt.AtLeastOnce)
 				discard(w, p)
 				w, _ = w.restart(l, midge.Config{})
-				if n := w.b.Sessions(); n != 0 {
+				if n := w.b.SessionCount(); n != 0 {
 					t.Errorf("%d sessions are back", n)
 				}
 			})

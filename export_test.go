@@ -1,7 +1,7 @@
 package midge
 
-// Sessions is how many there are, connected or not.
-func (b *Broker) Sessions() int {
+// SessionCount is how many there are, connected or not.
+func (b *Broker) SessionCount() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return len(b.sessions)

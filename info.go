@@ -66,9 +66,12 @@ func (c *conn) access() Access {
 	return nil
 }
 
-// ClientStats count what passed on one connection.
+// ClientStats describe a session, and count what passed on its connection. Of a
+// client that is away little more than its identifier is known.
 type ClientStats struct {
 	ClientInfo
+	Connected               bool
+	Until                   time.Time // when the session ends if the client stays away; zero: never, or the client is here
 	BytesIn, BytesOut       uint64
 	PacketsIn, PacketsOut   uint64
 	MessagesIn, MessagesOut uint64 // PUBLISH packets
@@ -76,4 +79,5 @@ type ClientStats struct {
 	Queued, Inflight        int    // QoS 1 and 2 messages
 	QueuedBytes             int    // of these, and of what waits for the socket
 	Subscriptions           int
+	Stalled                 time.Duration // how long the write under way has been waiting for the client, to the second
 }

@@ -95,7 +95,7 @@ func (l *localClient) deliver(m *message, d delivery) {
 	case l.closed:
 	case d.replay && !l.b.due(&d, time.Now().UnixNano()):
 	case l.queue.len() >= l.b.bounds.Load().MaxQueuedMessages || l.queue.size()+m.size() > l.b.bounds.Load().MaxQueuedBytes:
-		l.b.count.dropped.Add(1)
+		l.b.count.dropped.here.Add(1)
 	default:
 		l.queue.push(d)
 		l.wake.Signal()

@@ -58,6 +58,7 @@ type outbox struct {
 	code     mqtt.ReasonCode // of the last word
 	writing  bool            // somebody has the right to write
 	settled  bool            // the session has been let go
+	taken    uint32          // when the bytes being written were taken, seconds since the broker's epoch
 	marked   *batch          // that has this connection to write, last we know
 	moved    *sync.Cond      // made by whoever waits for the writer
 	life     *life           // made by whoever waits for the end
@@ -272,10 +273,11 @@ func (o *outbox) awaitLocked() {
 	o.moved.Wait()
 }
 
-// writeDeadlineLocked gives each write at least half of WriteTimeout and moves
+// writeDeadlineLocked notes the time of a write. It gives each write at least half of WriteTimeout and moves
 // the deadline only when it must.
 func (o *outbox) writeDeadlineLocked() (time.Time, bool) {
 	now, patience := o.c.b.since(time.Now()), o.c.b.bounds.Load().WriteTimeout
+	o.taken = uint32(now / time.Second)
 	if o.stage == ending {
 		patience = linger
 	} else if o.writeBy-now >= patience/2 {

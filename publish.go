@@ -51,7 +51,7 @@ func (c *conn) publish(sc *scratch, p *packet.Publish) error {
 		switch {
 		case refusal != nil:
 			code, reason = refusal.Code, refusal.Reason
-			c.b.count.denied.Add(1)
+			c.b.count.refusedPublish(refusal)
 		case heard == 0:
 			code = mqtt.NoMatchingSubscribers
 		}
@@ -202,7 +202,7 @@ func (b *Broker) askPublish(ctx context.Context, info ClientInfo, m *message) *R
 // accept retains the message at hand if it asks for that, and routes it.
 func (b *Broker) accept(sc *scratch, by *batch) (heard int, refused *Refusal) {
 	if sc.m.retain && !b.retain(sc) {
-		b.count.quota.Add(1)
+		b.count.limited.retained.Add(1)
 		return 0, errRetainedFull
 	}
 	return b.route(sc, by), nil

@@ -40,7 +40,7 @@ func (b *Broker) claim(sc *scratch, c *conn, clean bool) (s *session, present bo
 		}
 		if !b.roomLocked(c, old) {
 			b.mu.Unlock()
-			b.count.quota.Add(1)
+			b.count.limited.sessions.Add(1)
 			return nil, false, &Refusal{mqtt.QuotaExceeded, "no room for one more session"}
 		}
 		s, present = old, old != nil && !clean
@@ -100,7 +100,7 @@ func (b *Broker) roomLocked(c *conn, old *session) bool {
 	}
 	if c.version == mqtt.V5 {
 		c.expiry.Store(0) // CONNACK tells
-		b.count.quota.Add(1)
+		b.count.limited.sessions.Add(1)
 		return true
 	}
 	return false
@@ -147,20 +147,15 @@ func (b *Broker) expire(s *session) {
 	s.end()
 }
 
-// gone drops a connection that has ended and keeps what it counted.
+// gone drops a connection that has ended and keeps what it counted: in one step,
+// for countTraffic.
 func (b *Broker) gone(c *conn) {
+	in, out := c.tallies()
 	b.mu.Lock()
+	defer b.mu.Unlock()
 	delete(b.conns, c)
-	b.mu.Unlock()
-	c.outbox.mu.Lock()
-	in, out := c.outbox.received, c.outbox.sent
-	c.outbox.mu.Unlock()
-	b.count.bytesIn.Add(in.bytes)
-	b.count.bytesOut.Add(out.bytes)
-	b.count.packetsIn.Add(in.packets)
-	b.count.packetsOut.Add(out.packets)
-	b.count.messagesIn.Add(in.messages)
-	b.count.messagesOut.Add(out.messages)
+	b.count.departed[0].add(in)
+	b.count.departed[1].add(out)
 }
 
 // noSession notes a connection that ended before it had a session.
@@ -168,7 +163,7 @@ func (b *Broker) noSession(c *conn, code mqtt.ReasonCode, text string) {
 	if c.err == nil || c.err == errHungUp {
 		return
 	}
-	b.count.refused.Add(1)
+	b.count.refused.connect.Add(1)
 	b.log.Info("connection refused", "remote", c.nc.RemoteAddr(), "transport", c.nc.Kind(),
 		"reason", code.String(), "detail", text)
 }

@@ -151,7 +151,7 @@ func (s *session) deliverAcked(sc *scratch, by *batch, d delivery) {
 	}
 	c := s.conn.Load()
 	if s.fullLocked(sc.m.size()) {
-		s.b.count.dropped.Add(1)
+		s.b.count.dropped.queue.Add(1)
 		if c != nil {
 			c.dropped.Add(1)
 		}
@@ -279,7 +279,7 @@ func (o *outbox) dirtyLocked(c *conn, by *batch) {
 
 func (c *conn) drops() {
 	c.dropped.Add(1)
-	c.b.count.dropped.Add(1)
+	c.b.count.dropped.slow.Add(1)
 }
 
 // pump sends what waits, as far as window and outbox allow: first what has to

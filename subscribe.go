@@ -23,7 +23,7 @@ func (c *conn) subscribe(sc *scratch, p *packet.Subscribe) error {
 			code = mqtt.PacketIdentifierInUse
 		} else if due > 4*c.b.retained.Len()+c.b.bounds.Load().MaxQueuedMessages {
 			code = mqtt.QuotaExceeded
-			c.b.count.quota.Add(1)
+			c.b.count.limited.replays.Add(1)
 		} else if sub, wants, refused := c.subscribeOne(sc, p, req); refused.Failed() {
 			code = refused
 		} else {
@@ -79,7 +79,7 @@ func (c *conn) subscribeOne(sc *scratch, p *packet.Subscribe, req packet.Subscri
 		return nil, false, mqtt.WildcardSubscriptionsNotSupported
 	}
 	if a := c.access(); a != nil && !a.MaySubscribe(rest) {
-		c.b.count.denied.Add(1)
+		c.b.count.denied.subscribes.Add(1)
 		c.b.log.Info("subscription denied", "client", c.id(), "user", c.username, "filter", sub.spec.Filter)
 		return nil, false, mqtt.NotAuthorized
 	}
@@ -93,7 +93,7 @@ func (c *conn) subscribeOne(sc *scratch, p *packet.Subscribe, req packet.Subscri
 	old := s.subs.get(sub.spec.Filter)
 	if old == nil && s.subs.len() >= c.b.bounds.Load().MaxSubscriptions {
 		s.mu.Unlock()
-		c.b.count.quota.Add(1)
+		c.b.count.limited.subscriptions.Add(1)
 		return nil, false, mqtt.QuotaExceeded
 	}
 	s.subs = s.subs.with(sub)

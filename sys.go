@@ -18,111 +18,67 @@ const Version = "0.1.0"
 type sysTree struct {
 	b    *Broker
 	last map[string]string
-	prev totals
+	prev Stats
 	at   time.Time
 	load map[string]*[3]float64
-}
-
-// totals are counts over the broker's life.
-type totals struct {
-	bytesIn, bytesOut       uint64
-	packetsIn, packetsOut   uint64
-	messagesIn, messagesOut uint64
-	connects                uint64
 }
 
 func newSysTree(b *Broker) *sysTree {
 	return &sysTree{b: b, last: map[string]string{}, load: map[string]*[3]float64{}, at: b.epoch}
 }
 
-// total adds the connected clients' counts to those of the departed.
-func (b *Broker) total() totals {
-	n := &b.count
-	t := totals{
-		n.bytesIn.Load(), n.bytesOut.Load(), n.packetsIn.Load(), n.packetsOut.Load(),
-		n.messagesIn.Load(), n.messagesOut.Load(), n.connects.Load(),
-	}
-	for _, c := range b.snapshot() {
-		c.outbox.mu.Lock()
-		in, out := &c.outbox.received, &c.outbox.sent
-		t.bytesIn += in.bytes
-		t.bytesOut += out.bytes
-		t.packetsIn += in.packets
-		t.packetsOut += out.packets
-		t.messagesIn += in.messages
-		t.messagesOut += out.messages
-		c.outbox.mu.Unlock()
-	}
-	return t
-}
-
 func (y *sysTree) renew(now time.Time) {
-	b, n := y.b, &y.b.count
-	t := b.total()
-	b.mu.Lock()
-	connected, total := b.connected, len(b.sessions)
-	b.mu.Unlock()
-
+	s := y.b.Stats()
+	total := s.Clients + s.Away
+	stored := s.Queued + s.Inflight + s.Retained
 	y.put("version", "midge version "+Version)
-	y.put("uptime", fmt.Sprintf("%d seconds", int(now.Sub(b.epoch).Seconds())))
-	y.num("clients/connected", connected)
-	y.num("clients/active", connected)
-	y.num("clients/disconnected", total-connected)
-	y.num("clients/inactive", total-connected)
-	y.num("clients/total", total)
-	y.num("clients/maximum", n.peak.Load())
-	y.num("clients/expired", n.expired.Load())
-	y.num("clients/stalled", n.stalled.Load())
-	y.num("clients/refused", n.refused.Load())
-	y.num("subscriptions/count", n.subscriptions.Load())
-	y.num("shared_subscriptions/count", n.shared.Load())
-	y.num("retained messages/count", b.retained.Len())
-	y.num("retained messages/bytes", b.stored.bytes.Load())
-	y.num("quota/refused", n.quota.Load())
-	y.num("messages/received", t.packetsIn)
-	y.num("messages/sent", t.packetsOut)
-	y.num("publish/messages/received", t.messagesIn)
-	y.num("publish/messages/sent", t.messagesOut)
-	y.num("publish/messages/dropped", n.dropped.Load())
-	y.num("publish/messages/denied", n.denied.Load())
-	y.num("bytes/received", t.bytesIn)
-	y.num("bytes/sent", t.bytesOut)
+	y.put("uptime", fmt.Sprintf("%d seconds", int(now.Sub(s.Started).Seconds())))
+	for _, t := range []struct {
+		name  string
+		value any
+	}{
+		{"clients/connected", s.Clients},
+		{"clients/active", s.Clients},
+		{"clients/disconnected", s.Away},
+		{"clients/inactive", s.Away},
+		{"clients/total", total},
+		{"clients/maximum", s.MostClients},
+		{"clients/expired", s.SessionsEnded},
+		{"clients/stalled", s.StalledClients},
+		{"clients/refused", s.Refused.all()},
+		{"subscriptions/count", s.Subscriptions},
+		{"shared_subscriptions/count", s.SharedSubscriptions},
+		{"retained messages/count", s.Retained},
+		{"retained messages/bytes", s.RetainedBytes},
+		{"quota/refused", s.Limited.all()},
+		{"messages/received", s.In.Packets},
+		{"messages/sent", s.Out.Packets},
+		{"publish/messages/received", s.In.Messages},
+		{"publish/messages/sent", s.Out.Messages},
+		{"publish/messages/dropped", s.Dropped.all()},
+		{"publish/messages/denied", s.Denied.Publishes + s.Denied.Wills},
+		{"bytes/received", s.In.Bytes},
+		{"bytes/sent", s.Out.Bytes},
+		{"store/messages/count", stored},
+		{"store/messages/bytes", s.QueuedBytes},
+		{"messages/stored", stored},
+		{"messages/inflight", s.Inflight},
+	} {
+		y.put(t.name, fmt.Sprint(t.value))
+	}
 	y.memory()
-	y.queues()
-	y.loads(now, t)
+	y.loads(now, &s)
 }
 
 func (y *sysTree) memory() {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
-	y.num("heap/current", m.HeapAlloc)
-	y.num("heap/maximum", m.HeapSys)
-}
-
-// queues counts what the sessions hold.
-func (y *sysTree) queues() {
-	var messages, bytes, inflight int
-	y.b.mu.Lock()
-	all := make([]*session, 0, len(y.b.sessions))
-	for _, s := range y.b.sessions {
-		all = append(all, s)
-	}
-	y.b.mu.Unlock()
-	for _, s := range all {
-		s.mu.Lock()
-		messages += s.queue.len() + s.tail.n
-		bytes += s.queue.size() + s.tail.bytes
-		inflight += s.inflightLocked()
-		s.mu.Unlock()
-	}
-	y.num("store/messages/count", messages+inflight+y.b.retained.Len())
-	y.num("store/messages/bytes", bytes)
-	y.num("messages/stored", messages+inflight+y.b.retained.Len())
-	y.num("messages/inflight", inflight)
+	y.put("heap/current", fmt.Sprint(m.HeapAlloc))
+	y.put("heap/maximum", fmt.Sprint(m.HeapSys))
 }
 
 // loads are moving averages per minute over 1, 5 and 15 minutes.
-func (y *sysTree) loads(now time.Time, t totals) {
+func (y *sysTree) loads(now time.Time, s *Stats) {
 	span := now.Sub(y.at).Minutes()
 	if span <= 0 {
 		return
@@ -131,13 +87,13 @@ func (y *sysTree) loads(now time.Time, t totals) {
 		name     string
 		now, was uint64
 	}{
-		{"messages/received", t.packetsIn, y.prev.packetsIn},
-		{"messages/sent", t.packetsOut, y.prev.packetsOut},
-		{"publish/received", t.messagesIn, y.prev.messagesIn},
-		{"publish/sent", t.messagesOut, y.prev.messagesOut},
-		{"bytes/received", t.bytesIn, y.prev.bytesIn},
-		{"bytes/sent", t.bytesOut, y.prev.bytesOut},
-		{"connections", t.connects, y.prev.connects},
+		{"messages/received", s.In.Packets, y.prev.In.Packets},
+		{"messages/sent", s.Out.Packets, y.prev.Out.Packets},
+		{"publish/received", s.In.Messages, y.prev.In.Messages},
+		{"publish/sent", s.Out.Messages, y.prev.Out.Messages},
+		{"bytes/received", s.In.Bytes, y.prev.In.Bytes},
+		{"bytes/sent", s.Out.Bytes, y.prev.Out.Bytes},
+		{"connections", s.Connects, y.prev.Connects},
 	} {
 		avg := y.load[l.name]
 		if avg == nil {
@@ -150,10 +106,8 @@ func (y *sysTree) loads(now time.Time, t totals) {
 			y.put("load/"+l.name+"/"+strconv.Itoa(int(minutes))+"min", fmt.Sprintf("%.2f", avg[i]))
 		}
 	}
-	y.prev, y.at = t, now
+	y.prev, y.at = *s, now
 }
-
-func (y *sysTree) num(name string, v any) { y.put(name, fmt.Sprint(v)) }
 
 func (y *sysTree) put(name, value string) {
 	if y.last[name] == value {

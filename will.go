@@ -44,7 +44,7 @@ func (b *Broker) publishWill(w *will) {
 		refusal = errDenied
 	}
 	if refusal != nil {
-		b.count.denied.Add(1)
+		b.count.denied.wills.Add(1)
 		b.keep.commit(&scratch{saysWill: w.number}, nil, 0) // it has had its chance
 		b.log.Info("will refused", "client", w.info.ClientID, "topic", string(m.topic), "code", refusal.Code.String())
 		return
@@ -231,7 +231,7 @@ func (s *session) giveBack(d delivery) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.ended || s.fullLocked(d.m.size()) {
-		s.b.count.dropped.Add(1)
+		s.b.count.dropped.queue.Add(1)
 		return
 	}
 	s.enqueueLocked(s.conn.Load(), &d)
