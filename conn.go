@@ -175,6 +175,11 @@ func (c *conn) batch(sc *scratch, b []byte) (used, need int, over bool, err erro
 	sc.now = time.Now()
 	c.timer.Heard(c.b.since(sc.now))
 	for !over {
+		if t, n := c.in.Acks(b[used:]); n > 0 {
+			c.acks(sc, t, b[used:used+n])
+			used += n
+			continue
+		}
 		t, n, want, fault := c.in.Next(b[used:], &sc.packets)
 		if fault != nil {
 			over, err = true, fault
@@ -231,7 +236,7 @@ func (c *conn) handle(sc *scratch, t packet.Type) (over bool, err error) {
 	case packet.PUBLISH:
 		return false, c.publish(sc, &p.Publish)
 	case packet.PUBACK, packet.PUBREC, packet.PUBCOMP:
-		return false, c.session.acked(c, sc, &p.Ack)
+		c.session.acked(c, sc, &p.Ack)
 	case packet.PUBREL:
 		c.pubrel(sc, &p.Ack)
 	case packet.SUBSCRIBE:
@@ -256,6 +261,21 @@ func (c *conn) handle(sc *scratch, t packet.Type) (over bool, err error) {
 	}
 	return false, nil
 }
+
+// acks does what acknowledgements that came together ask for.
+func (c *conn) acks(sc *scratch, t packet.Type, b []byte) {
+	c.endRun(sc)
+	sc.heard.packets += uint64(len(b) / link.AckSize)
+	if t != packet.PUBREL {
+		c.session.ackedAll(c, sc, t, b)
+		return
+	}
+	for ; len(b) > 0; b = b[link.AckSize:] {
+		c.pubrel(sc, &packet.Ack{Type: t, ID: ackID(b)})
+	}
+}
+
+func ackID(b []byte) mqtt.PacketID { return mqtt.PacketID(b[2])<<8 | mqtt.PacketID(b[3]) }
 
 // end says the last word, closes, and settles what the session is owed.
 func (c *conn) end() {

@@ -16,10 +16,6 @@ import (
 // repeat?), authorized, retained, routed and acknowledged.
 func (c *conn) publish(sc *scratch, p *packet.Publish) error {
 	sc.heard.messages++
-	if p.QoS == mqtt.AtMostOnce && c.runOn(sc, p) {
-		return nil
-	}
-	c.endRun(sc)
 	arrival := flow.Fresh
 	if p.QoS > mqtt.AtMostOnce {
 		arrival = c.session.inbound(c).Publish(p.QoS, p.ID)
@@ -27,12 +23,16 @@ func (c *conn) publish(sc *scratch, p *packet.Publish) error {
 	code := mqtt.Success
 	var reason string
 	var pos store.Position
-	switch arrival {
-	case flow.Excess:
+	switch {
+	case arrival == flow.Excess:
 		return &Refusal{Code: mqtt.ReceiveMaximumExceeded} // [X5-3.3.4-e]
-	case flow.Clash:
+	case arrival == flow.Clash:
 		return &Refusal{Code: mqtt.PacketIdentifierInUse}
-	case flow.Fresh:
+	case arrival == flow.Duplicate:
+		c.endRun(sc)
+	case c.runOn(sc, p):
+	default:
+		c.endRun(sc)
 		c.take(sc, p)
 		heard, refusal := 0, c.authorize(sc, p)
 		if p.QoS > mqtt.AtMostOnce && refusal == nil && c.b.keep.stuck() {
@@ -138,7 +138,8 @@ func (c *conn) pubrel(sc *scratch, a *packet.Ack) {
 	if c.confirm(sc, packet.PUBCOMP, a.ID, code) {
 		return
 	}
-	c.sendAfter(pos, func(w *link.Writer, out []byte) []byte { return w.Ack(out, packet.PUBCOMP, a.ID, code) })
+	id := a.ID
+	c.sendAfter(pos, func(w *link.Writer, out []byte) []byte { return w.Ack(out, packet.PUBCOMP, id, code) })
 }
 
 // take makes p the message at hand.

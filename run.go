@@ -6,19 +6,24 @@ import (
 	"github.com/midgemq/midge/transport"
 )
 
-// A run is QoS 0 messages to one topic that came one behind the other. They
-// stand in the read buffer as most subscribers want them, and are handed to
-// each as one.
+// A run is messages of one QoS to one topic that came one behind the other.
+// They stand in the read buffer as most subscribers want them, and are handed
+// to each as one.
 type run struct {
 	plan    *plan
 	raw     []byte // the frames as they came
 	v5      bool   // they are those of 5.0
+	qos     mqtt.QoS
 	n       int
 	largest int // bytes of the largest frame
 
 	// The same for those who speak the other kind of MQTT; empty until wanted.
 	other        []byte
 	otherLargest int
+
+	// At QoS 1 and 2, see ackrun.go.
+	kept []*message // the messages, once somebody needed them
+	rest []*target  // who has to be given each by itself
 }
 
 // directAt is how many bytes are worth a system call of their own: such a run
@@ -33,8 +38,11 @@ func (c *conn) runOn(sc *scratch, p *packet.Publish) bool {
 		props.Present != 0 && (props.Has(packet.PropTopicAlias) || props.PayloadFormatIndicator == 1) {
 		return false
 	}
+	if p.QoS > mqtt.AtMostOnce && (c.b.keep != nil || props.Present != 0) {
+		return false
+	}
 	r := &sc.run
-	if r.n > 0 && r.plan.version == c.b.index.Version() && string(r.plan.topic) == string(p.Topic) {
+	if r.n > 0 && r.qos == p.QoS && (r.n < ackedMost || p.QoS == mqtt.AtMostOnce) && r.plan.version == c.b.index.Version() && string(r.plan.topic) == string(p.Topic) {
 		r.raw = r.raw[:len(r.raw)+len(sc.raw)]
 		r.n++
 		r.largest = max(r.largest, len(sc.raw))
@@ -45,10 +53,10 @@ func (c *conn) runOn(sc *scratch, p *packet.Publish) bool {
 		return false
 	}
 	r.plan = sc.routes.plan(c.b, p.Topic)
-	if !r.plan.plain || r.plan.denies(c) {
+	if !r.plan.plain || r.plan.denies(c) || p.QoS > mqtt.AtMostOnce && len(r.plan.targets) == 0 {
 		return false
 	}
-	r.raw, r.n, r.largest, r.v5 = sc.raw, 1, len(sc.raw), c.version == mqtt.V5
+	r.raw, r.n, r.largest, r.v5, r.qos = sc.raw, 1, len(sc.raw), c.version == mqtt.V5, p.QoS
 	return true
 }
 
@@ -56,7 +64,11 @@ func (c *conn) runOn(sc *scratch, p *packet.Publish) bool {
 // connection does: messages keep their order.
 func (c *conn) endRun(sc *scratch) {
 	r := &sc.run
-	if r.n == 0 {
+	switch {
+	case r.n == 0:
+		return
+	case r.qos > mqtt.AtMostOnce:
+		c.endAcked(sc)
 		return
 	}
 	for i := range r.plan.targets {

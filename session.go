@@ -368,9 +368,28 @@ func (s *session) forgetLocked(slot *slot) {
 }
 
 // acked takes PUBACK, PUBREC and PUBCOMP and lets the queue move up.
-func (s *session) acked(c *conn, sc *scratch, a *packet.Ack) error {
+func (s *session) acked(c *conn, sc *scratch, a *packet.Ack) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.ackedLocked(c, sc, a)
+	if s.backlog.Load() {
+		s.pumpLocked(c, &sc.batch)
+	}
+}
+
+// ackedAll is acked for several of one type.
+func (s *session) ackedAll(c *conn, sc *scratch, t packet.Type, b []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for ; len(b) > 0; b = b[link.AckSize:] {
+		s.ackedLocked(c, sc, &packet.Ack{Type: t, ID: ackID(b)})
+	}
+	if s.backlog.Load() {
+		s.pumpLocked(c, &sc.batch)
+	}
+}
+
+func (s *session) ackedLocked(c *conn, sc *scratch, a *packet.Ack) {
 	switch a.Type {
 	case packet.PUBACK:
 		d, _ := s.outLocked().Puback(a.ID)
@@ -395,13 +414,10 @@ func (s *session) acked(c *conn, sc *scratch, a *packet.Ack) error {
 			code = mqtt.PacketIdentifierNotFound
 		}
 		if !c.confirm(sc, packet.PUBREL, a.ID, code) {
-			c.sendAfter(pos, func(w *link.Writer, out []byte) []byte { return w.Ack(out, packet.PUBREL, a.ID, code) })
+			id := a.ID
+			c.sendAfter(pos, func(w *link.Writer, out []byte) []byte { return w.Ack(out, packet.PUBREL, id, code) })
 		}
 	}
-	if s.backlog.Load() {
-		s.pumpLocked(c, &sc.batch)
-	}
-	return nil
 }
 
 // landLocked notes that a message sent need not be kept any more.

@@ -79,6 +79,14 @@ func (o *Outbound[T]) Ready() bool {
 	return o.quota > 0 && o.live < o.limit && o.resend == 0
 }
 
+// Room returns how many new messages may be sent now: Ready is one or more.
+func (o *Outbound[T]) Room() int {
+	if o.resend > 0 {
+		return 0
+	}
+	return int(min(o.quota, o.limit-o.live))
+}
+
 // Pending reports whether Resend still has work, now or once quota allows.
 func (o *Outbound[T]) Pending() bool { return o.resend > 0 }
 

@@ -59,7 +59,11 @@ func feed(t *testing.T, r *link.Reader, in, cuts []byte, opening ...packet.Type)
 		}
 		read += step
 		for {
+			acks, together := r.Acks(in[taken:read])
 			ty, n, need, err := r.Next(in[taken:read:read], &p)
+			if together > 0 && (err != nil || ty != acks || n != link.AckSize || p.Ack.Code != mqtt.Success) {
+				t.Fatalf("Acks sees %d bytes of %v, Next %v, %d, %v", together, acks, ty, n, err)
+			}
 			var fault *packet.Error
 			switch {
 			case err != nil && !errors.As(err, &fault):

@@ -103,6 +103,29 @@ func (r *Reader) Next(b []byte, p *Packets) (t packet.Type, n, need int, err err
 	return h.Type, size, 0, nil
 }
 
+// Acks returns how many bytes at the front of b are acknowledgements of one
+// type, PUBACK, PUBREC, PUBREL or PUBCOMP, that say only that all is well: four
+// bytes each, the last two the identifier. What is anything else, or wrong, it
+// leaves to Next.
+func (r *Reader) Acks(b []byte) (t packet.Type, n int) {
+	if r.phase != open || r.limits.MaxPacketSize < AckSize || len(b) < AckSize {
+		return 0, 0
+	}
+	first := b[0]
+	switch first {
+	case byte(packet.PUBACK) << 4, byte(packet.PUBREC) << 4, byte(packet.PUBREL)<<4 | 2, byte(packet.PUBCOMP) << 4:
+	default:
+		return 0, 0
+	}
+	for len(b)-n >= AckSize && b[n] == first && b[n+1] == 2 && b[n+2]|b[n+3] != 0 {
+		n += AckSize
+	}
+	return packet.Type(first >> 4), n
+}
+
+// AckSize is the length of each of Acks.
+const AckSize = 4
+
 // admit judges a packet by its fixed header alone, before its body is read:
 // an oversize or misplaced packet never costs memory.
 func (r *Reader) admit(h packet.Header) error {

@@ -2,6 +2,7 @@ package link_test
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -210,5 +211,37 @@ func TestNextAllocatesNothing(t *testing.T) {
 				t.Errorf("%v QoS %d: %v allocations", v, q, n)
 			}
 		}
+	}
+}
+
+// Acknowledgements that say nothing but all is well are taken together, and
+// anything else is left.
+func TestAcks(t *testing.T) {
+	e := server(t, mqtt.V5)
+	ack := func(t packet.Type, id mqtt.PacketID, c mqtt.ReasonCode) []byte {
+		return (&packet.Ack{Type: t, ID: id, Code: c}).Append(nil, mqtt.V5)
+	}
+	three := slices.Concat(ack(packet.PUBREL, 1, 0), ack(packet.PUBREL, 2, 0), ack(packet.PUBREL, 65535, 0))
+	for _, c := range []struct {
+		name   string
+		behind []byte
+	}{
+		{"nothing", nil},
+		{"half of one", three[:3]},
+		{"another type", ack(packet.PUBACK, 3, 0)},
+		{"a reason code", ack(packet.PUBREL, 3, mqtt.PacketIdentifierNotFound)},
+		{"no identifier", []byte{0x62, 2, 0, 0}},
+		{"wrong flags", []byte{0x60, 2, 0, 4}},
+	} {
+		if ty, n := e.r.Acks(slices.Concat(three, c.behind)); ty != packet.PUBREL || n != len(three) {
+			t.Errorf("before %s: %d bytes of %v", c.name, n, ty)
+		}
+		if _, n := e.r.Acks(c.behind); n > 0 && c.name != "another type" {
+			t.Errorf("%s is taken", c.name)
+		}
+	}
+	e.r.Close()
+	if _, n := e.r.Acks(three); n > 0 {
+		t.Error("a closed link takes acknowledgements")
 	}
 }
