@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the tests use beyond Go: a C compiler for the race detector,
-# valgrind to count instructions, mosquitto, its clients, Node.js, and MQTT.js,
-# which goes to a cache outside the tree. On Debian, as root; does nothing where
+# valgrind to count instructions, mandoc to judge manual pages, mosquitto, its
+# clients, Node.js, and MQTT.js, which goes to a cache outside the tree. On Debian, as root; does nothing where
 # all of it is there.
 set -eu
 
@@ -15,6 +15,7 @@ add gcc gcc libc6-dev
 add valgrind valgrind
 add mosquitto mosquitto
 add mosquitto_pub mosquitto-clients
+add mandoc mandoc
 add node nodejs
 add npm npm
 if [ "${#wanted[@]}" -gt 0 ]; then

@@ -24,21 +24,31 @@ func newFlags(name string, out, errs io.Writer, synopsis, text string) *flagSet 
 }
 
 func (fs *flagSet) help() {
-	fmt.Fprintf(fs.out, "usage: %s\n%s\n\nOptions:\n", fs.synopsis, fs.text)
+	fmt.Fprintf(fs.out, "usage: %s\n%s\n", fs.synopsis, fs.text)
+	type row struct{ name, usage string }
+	var rows []row
+	wide := 0
 	fs.VisitAll(func(f *flag.Flag) {
 		arg, usage := flag.UnquoteUsage(f)
-		line := "  --" + f.Name
+		name := "--" + f.Name
 		if len(f.Name) == 1 {
-			line = "  -" + f.Name
+			name = "-" + f.Name
 		}
 		if arg != "" {
-			line += " " + arg
+			name += " " + arg
 		}
-		if f.DefValue != "" && f.DefValue != "false" {
+		if f.DefValue != "" && f.DefValue != "false" && !strings.Contains(usage, "default") {
 			usage += " (default " + f.DefValue + ")"
 		}
-		fmt.Fprintf(fs.out, "%-22s %s\n", line, usage)
+		rows = append(rows, row{name, usage})
+		wide = max(wide, len(name))
 	})
+	if len(rows) > 0 {
+		fmt.Fprint(fs.out, "\nOptions:\n")
+	}
+	for _, r := range rows {
+		fmt.Fprintf(fs.out, "  %-*s  %s\n", wide, r.name, r.usage)
+	}
 }
 
 // parse takes the command line apart and wants exactly n arguments behind the

@@ -42,6 +42,7 @@ func commands() []command {
 		{"conform", "test any MQTT broker against the standards", conformCmd},
 		{"bench", "load any MQTT broker and measure it", benchCmd},
 		{"completion", "print what completes midge's commands in a shell", completionCmd},
+		{"man", "write the manual pages into a folder", manCmd},
 		{"version", "print the version", version},
 	}
 }

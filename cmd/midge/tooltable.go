@@ -128,7 +128,7 @@ func toolHelp(out io.Writer, tool, text string) {
 		if opt.help == "" || !strings.Contains(opt.tools, tool[:1]) {
 			continue
 		}
-		fmt.Fprintf(out, "  %-28s %s\n", strings.ReplaceAll(opt.names, " ", ", "), opt.help)
+		fmt.Fprintf(out, "  %-30s %s\n", strings.ReplaceAll(opt.names, " ", ", "), opt.help)
 	}
 	if tool != "pub" {
 		io.WriteString(out, formatHelp)

@@ -26,6 +26,7 @@ var arrows = map[string][]string{
 	"internal/index":     {},
 	"internal/readbuf":   {},
 	"internal/systemd":   {},
+	"internal/man":       {},
 	"internal/mosquitto": {"internal/config"},
 	"internal/config":    {"", "mqtt", "auth", "transport", "store/disk"},
 	"internal/vfs":       {},
@@ -37,7 +38,7 @@ var arrows = map[string][]string{
 	"conform": {"mqtt"},                                                                                                // docs/decisions/0004
 	"bench":   {"mqtt", "packet", "topic", "flow", "link", "transport"},
 
-	"cmd/midge": {"", "bench", "tiny", "tiny/host", "conform", "transport", "mqtt", "client", "topic", "store", "store/disk", "auth", "auth/jwt", "auth/web", "internal/systemd", "internal/config", "internal/mosquitto"},
+	"cmd/midge": {"", "bench", "tiny", "tiny/host", "conform", "transport", "mqtt", "client", "topic", "store", "store/disk", "auth", "auth/jwt", "auth/web", "internal/systemd", "internal/config", "internal/mosquitto", "internal/man"},
 
 	"store":           {"mqtt"},
 	"store/memory":    {"mqtt", "store"},

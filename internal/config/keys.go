@@ -38,6 +38,24 @@ func (c *Config) sections() (names []string, values map[string][]reflect.Value, 
 	return names, values, help
 }
 
+// A Section is a table of the file.
+type Section struct {
+	Header string // as it stands in the file: [name] or [[listener]]
+	Help   string
+	Keys   []Key
+}
+
+// Sections are those of c; of its listeners, of which it has one at least, the
+// first.
+func (c *Config) Sections() []Section {
+	names, values, help := c.sections()
+	all := make([]Section, len(names))
+	for i, name := range names {
+		all[i] = Section{header(name), help[name], keysOf(name, values[name][0])}
+	}
+	return all
+}
+
 // Keys lists every key of c, those of its listeners included.
 func (c *Config) Keys() []Key {
 	var all []Key

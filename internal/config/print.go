@@ -22,16 +22,21 @@ const preamble = `# The configuration of midge: midge serve -c FILE. What is her
 # Files are looked for in the folder of this one.
 `
 
+// About is what there is to say of the file as a whole, a paragraph each.
+func About() []string {
+	text := strings.ReplaceAll(strings.TrimPrefix(preamble, "# "), "\n# ", "\n")
+	return strings.Split(strings.TrimSpace(text), "\n#\n")
+}
+
 // WriteDefault writes the default configuration with every key explained.
 func WriteDefault(w io.Writer) error {
 	c := Default()
 	c.Complete()
 	var b strings.Builder
 	b.WriteString(preamble)
-	names, values, help := c.sections()
-	for _, name := range names {
-		b.WriteString("\n" + comment(help[name]) + header(name) + "\n")
-		for _, k := range keysOf(name, values[name][0]) {
+	for _, s := range c.Sections() {
+		b.WriteString("\n" + comment(s.Help) + s.Header + "\n")
+		for _, k := range s.Keys {
 			text := k.Help
 			if k.Live {
 				text += " (live)"
@@ -82,6 +87,11 @@ func header(name string) string {
 		return "[[listener]]"
 	}
 	return "[" + name + "]"
+}
+
+// Example is the key and its value, as they stand in a file.
+func (k Key) Example() string {
+	return strings.TrimPrefix(strings.TrimSpace(k.line()), "#")
 }
 
 // line is the key as a line of TOML; a comment if it has no value.
