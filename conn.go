@@ -43,6 +43,8 @@ type conn struct {
 	denied   bool            // the log knows of a denied message
 	again    bool            // in its loop's list of that name
 
+	turnedAway bool // by Hooks.Accept
+
 	// Set by the reader; others may read it once the session's conn is this one.
 	version    mqtt.Version
 	cleanStart bool
@@ -89,12 +91,16 @@ func (c *conn) serve() {
 
 // begin brings the transport up and asks Hooks.Accept.
 func (c *conn) begin() bool {
-	ctx, cancel := context.WithTimeout(c.context(), c.b.set.ConnectTimeout)
+	life, giveBack := c.borrow()
+	defer giveBack()
+	ctx, cancel := context.WithTimeout(life, c.b.set.ConnectTimeout)
 	defer cancel()
 	if accept := c.b.set.Hooks.Accept; accept != nil {
 		err := c.b.contain("Accept", func() error { return accept(ctx, c.remote(), c.b.clientCount()) })
 		if err != nil {
-			c.b.log.Info("connection not admitted", "remote", c.nc.RemoteAddr(), "error", err)
+			c.b.count.refused.accept.Add(1)
+			c.b.log.Log(ctx, levelOf(err), "connection not admitted", "remote", c.nc.RemoteAddr(), "error", err)
+			c.turnedAway = true
 			return false
 		}
 	}
@@ -298,6 +304,9 @@ func (c *conn) end() {
 	c.nc.Close()
 	c.cancel()
 	c.b.gone(c)
+	if hook := c.b.set.Hooks.Closed; hook != nil && !c.turnedAway {
+		c.b.contain("Closed", func() error { hook(c.remote()); return nil })
+	}
 }
 
 // verdict is what the connection's own goroutine has to say about its end.

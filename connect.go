@@ -117,18 +117,18 @@ func (c *conn) judge(p *packet.Connect, g *greeting) *Refusal {
 	id := &g.hello.ClientID
 	switch limits := &c.b.set.limits; {
 	case p.Version == mqtt.V31 && (*id == "" || utf8.RuneCountInString(*id) > 23):
-		return &Refusal{mqtt.ClientIdentifierNotValid, "MQTT 3.1 wants 1 to 23 characters"}
+		return &Refusal{Code: mqtt.ClientIdentifierNotValid, Reason: "MQTT 3.1 wants 1 to 23 characters"}
 	case p.Version == mqtt.V311 && *id == "" && !p.CleanStart:
 		// [MQTT-3.1.3-8, 3.1.1]
-		return &Refusal{mqtt.ClientIdentifierNotValid, "an empty identifier needs a clean session"}
+		return &Refusal{Code: mqtt.ClientIdentifierNotValid, Reason: "an empty identifier needs a clean session"}
 	case g.will != nil && g.will.m.qos > limits.MaxQoS:
-		return &Refusal{mqtt.QoSNotSupported, "will"} // [MQTT-3.2.2-12, 5.0]
+		return &Refusal{Code: mqtt.QoSNotSupported, Reason: "will"} // [MQTT-3.2.2-12, 5.0]
 	case g.will != nil && g.will.m.retain && !limits.RetainAvailable:
-		return &Refusal{mqtt.RetainNotSupported, "will"} // [MQTT-3.2.2-13, 5.0]
+		return &Refusal{Code: mqtt.RetainNotSupported, Reason: "will"} // [MQTT-3.2.2-13, 5.0]
 	case g.will != nil && g.will.m.retain && topic.Levels(g.will.m.topic) > c.b.bounds.Load().MaxTopicLevels:
-		return &Refusal{mqtt.TopicNameInvalid, "too many levels for a retained will"}
+		return &Refusal{Code: mqtt.TopicNameInvalid, Reason: "too many levels for a retained will"}
 	case g.will != nil && g.will.m.topic[0] == '$':
-		return &Refusal{mqtt.NotAuthorized, "topics that begin with $ are the server's"}
+		return &Refusal{Code: mqtt.NotAuthorized, Reason: "topics that begin with $ are the server's"}
 	}
 	if *id == "" {
 		// [MQTT-3.1.3-6, 5.0] [MQTT-3.1.3-7, 5.0] [MQTT-3.1.3-6, 3.1.1]
@@ -147,7 +147,7 @@ func (c *conn) admit(ctx context.Context, sc *scratch) (over bool, err error) {
 	c.version, c.cleanStart, c.keepAlive = g.hello.Version, g.hello.CleanStart, keepAlive
 	c.username, c.since = g.hello.Username, sc.now.UnixNano()
 	if until := g.hello.Until; !until.IsZero() && !until.After(sc.now) {
-		return true, &Refusal{mqtt.NotAuthorized, "the credentials have expired"}
+		return true, &Refusal{Code: mqtt.NotAuthorized, Reason: "the credentials have expired"}
 	}
 	c.checkWill(g)
 	c.expiry.Store(min(g.expiry, c.b.set.expiryMax))

@@ -229,7 +229,7 @@ func (s *session) reserve(ctx context.Context, c *conn, g *greeting, present boo
 // awaitSession is await for what CONNACK says.
 func (k *keeper) awaitSession(ctx context.Context, pos store.Position) error {
 	if err := k.await(ctx, pos); err != nil {
-		return &Refusal{mqtt.ServerUnavailable, "the server cannot store sessions now"}
+		return &Refusal{Code: mqtt.ServerUnavailable, Reason: "the server cannot store sessions now"}
 	}
 	return nil
 }

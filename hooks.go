@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"runtime/debug"
 	"time"
 
@@ -36,6 +37,10 @@ type Hooks struct {
 	// WebSocket listener when it has been upgraded. clients is how many are
 	// connected now. An error closes it at once.
 	Accept func(ctx context.Context, r Remote, clients int) error
+
+	// Closed is told of the end of every connection that Accept let in, whatever
+	// became of it. It may not block.
+	Closed func(r Remote)
 
 	// Authenticate is asked about a CONNECT. Without it everyone is let in.
 	// It may set c's Username, Access and Until. It is not asked when CONNECT
@@ -104,6 +109,7 @@ type Exchange interface {
 type Refusal struct {
 	Code   mqtt.ReasonCode // a failure
 	Reason string          // goes to 5.0 clients; "" is none
+	Said   bool            // the log knows already: the broker says it at debug level alone
 }
 
 func (r *Refusal) Error() string {
@@ -123,6 +129,15 @@ func refusalOf(err error) *Refusal {
 		return r
 	}
 	return &Refusal{Code: mqtt.NotAuthorized}
+}
+
+// levelOf is where the log hears of a refusal.
+func levelOf(err error) slog.Level {
+	var r *Refusal
+	if errors.As(err, &r) && r.Said {
+		return slog.LevelDebug
+	}
+	return slog.LevelInfo
 }
 
 // contain calls a hook and makes an error of its panic.

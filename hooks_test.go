@@ -1,8 +1,11 @@
 package midge_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"log/slog"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -55,6 +58,43 @@ func TestContextOutlivesTheHandshake(t *testing.T) {
 		var ack packet.Ack
 		if ack.Decode(p.v, packet.PUBACK, p.want(packet.PUBACK)); ack.Code.Failed() {
 			t.Errorf("PUBACK %v", ack.Code)
+		}
+	})
+}
+
+// Closed comes once for each connection that Accept let in, a session or none,
+// and for no other. A refusal that is Said is not for the log a second time.
+func TestClosedFramesWhatAcceptLetIn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var in, out atomic.Int32
+		var log bytes.Buffer
+		w := newWorld(t, midge.Config{
+			ConnectTimeout: time.Second,
+			Logger:         slog.New(slog.NewTextHandler(&log, nil)),
+			Hooks: midge.Hooks{
+				Accept: func(_ context.Context, r midge.Remote, _ int) error {
+					if in.Add(1) > 2 {
+						return &midge.Refusal{Code: mqtt.Banned, Said: true}
+					}
+					return nil
+				},
+				Closed: func(r midge.Remote) {
+					if r.Addr == nil {
+						t.Error("closed: no address")
+					}
+					out.Add(1)
+				},
+			},
+		})
+		w.connect("a").nc.Close()
+		w.dial() // says nothing
+		w.dial() // turned away
+		<-time.After(time.Minute)
+		if in.Load() != 3 || out.Load() != 2 {
+			t.Errorf("%d came, %d were let in and closed; want 3 and 2", in.Load(), out.Load())
+		}
+		if strings.Contains(log.String(), "not admitted") {
+			t.Errorf("said twice:\n%s", &log)
 		}
 	})
 }

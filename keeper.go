@@ -23,7 +23,7 @@ type keeper struct {
 }
 
 // errStuck is what a client is told while the disk takes nothing.
-var errStuck = &Refusal{mqtt.QuotaExceeded, "the server cannot store messages now"}
+var errStuck = &Refusal{Code: mqtt.QuotaExceeded, Reason: "the server cannot store messages now"}
 
 // A promise is that a message will be committed, and those who wait for it.
 type promise struct {

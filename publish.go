@@ -209,4 +209,4 @@ func (b *Broker) accept(sc *scratch, by *batch) (heard int, refused *Refusal) {
 	return b.route(sc, by), nil
 }
 
-var errRetainedFull = &Refusal{mqtt.QuotaExceeded, "no room for one more retained message"}
+var errRetainedFull = &Refusal{Code: mqtt.QuotaExceeded, Reason: "no room for one more retained message"}

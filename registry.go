@@ -26,7 +26,7 @@ func (b *Broker) claim(sc *scratch, c *conn, clean bool) (s *session, present bo
 		if owner := old.heldBy(); owner != nil {
 			b.mu.Unlock()
 			if owner.arrived > c.arrived {
-				return nil, false, &Refusal{mqtt.ServerBusy, "a later connection has the session"}
+				return nil, false, &Refusal{Code: mqtt.ServerBusy, Reason: "a later connection has the session"}
 			}
 			c.mayWait(sc)
 			owner.kick(mqtt.SessionTakenOver, "")
@@ -41,7 +41,7 @@ func (b *Broker) claim(sc *scratch, c *conn, clean bool) (s *session, present bo
 		if !b.roomLocked(c, old) {
 			b.mu.Unlock()
 			b.count.limited.sessions.Add(1)
-			return nil, false, &Refusal{mqtt.QuotaExceeded, "no room for one more session"}
+			return nil, false, &Refusal{Code: mqtt.QuotaExceeded, Reason: "no room for one more session"}
 		}
 		s, present = old, old != nil && !clean
 		if !present {
@@ -164,7 +164,7 @@ func (b *Broker) noSession(c *conn, code mqtt.ReasonCode, text string) {
 		return
 	}
 	b.count.refused.connect.Add(1)
-	b.log.Info("connection refused", "remote", c.nc.RemoteAddr(), "transport", c.nc.Kind(),
+	b.log.Log(b.ctx, levelOf(c.err), "connection refused", "remote", c.nc.RemoteAddr(), "transport", c.nc.Kind(),
 		"reason", code.String(), "detail", text)
 }
 

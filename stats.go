@@ -62,6 +62,7 @@ type Traffic struct {
 // Refused counts connections that nobody was let in by.
 type Refused struct {
 	Full      uint64 `json:"full"`      // Config.MaxConnections
+	Accept    uint64 `json:"accept"`    // Hooks.Accept said no
 	Handshake uint64 `json:"handshake"` // of TLS or WebSocket
 	Connect   uint64 `json:"connect"`   // no CONNECT, a bad one, or one that was denied or for which there was no room
 }
@@ -91,7 +92,7 @@ type Limited struct {
 	Stuck         uint64 `json:"stuck"`         // messages refused while the store took nothing
 }
 
-func (r *Refused) all() uint64 { return r.Full + r.Handshake + r.Connect }
+func (r *Refused) all() uint64 { return r.Full + r.Accept + r.Handshake + r.Connect }
 func (d *Dropped) all() uint64 { return d.Slow + d.Queue + d.Here + d.Lost }
 func (l *Limited) all() uint64 {
 	return l.Sessions + l.Subscriptions + l.Retained + l.Replays + l.Stuck
@@ -112,7 +113,7 @@ type counters struct {
 
 	publishedHere, deliveredLocal atomic.Uint64
 
-	refused struct{ full, handshake, connect atomic.Uint64 }
+	refused struct{ full, accept, handshake, connect atomic.Uint64 }
 	denied  struct{ connects, publishes, subscribes, wills atomic.Uint64 }
 	dropped struct{ slow, queue, here, lost atomic.Uint64 }
 	limited struct{ sessions, subscriptions, retained, replays, stuck atomic.Uint64 }
@@ -142,7 +143,7 @@ func (b *Broker) Stats() Stats {
 		MostClients:   int(n.peak.Load()),
 		PublishedHere: n.publishedHere.Load(), DeliveredHere: n.deliveredLocal.Load(),
 		Connects: n.connects.Load(), SessionsEnded: n.expired.Load(), StalledClients: n.stalled.Load(),
-		Refused: Refused{n.refused.full.Load(), n.refused.handshake.Load(), n.refused.connect.Load()},
+		Refused: Refused{n.refused.full.Load(), n.refused.accept.Load(), n.refused.handshake.Load(), n.refused.connect.Load()},
 		Denied:  Denied{n.denied.connects.Load(), n.denied.publishes.Load(), n.denied.subscribes.Load(), n.denied.wills.Load()},
 		Dropped: Dropped{n.dropped.slow.Load(), n.dropped.queue.Load(), n.dropped.here.Load(), n.dropped.lost.Load()},
 		Limited: Limited{n.limited.sessions.Load(), n.limited.subscriptions.Load(), n.limited.retained.Load(), n.limited.replays.Load(), n.limited.stuck.Load()},
