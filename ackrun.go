@@ -5,12 +5,16 @@ import (
 	"github.com/midgemq/midge/packet"
 )
 
-// ackedMost is how long a run at QoS 1 or 2 may be. Its messages lie in one
-// piece of memory, and the last to be acknowledged holds all of it.
-const ackedMost = 32
+// How long a run at QoS 1 or 2 may be. Its messages lie in one piece of memory,
+// and the last to be acknowledged holds all of it.
+const (
+	ackedMost  = 32
+	ackedBytes = 8 << 10 // no message is added behind so many
+)
 
 // endAcked hands over a run at QoS 1 or 2: to those who can take all of it at
-// once, and to the others message by message.
+// once, and to the others message by message: what waits in a queue, perhaps
+// for long and without its neighbours, has memory of its own.
 func (c *conn) endAcked(sc *scratch) {
 	r := &sc.run
 	for i := range r.plan.targets {
@@ -18,21 +22,18 @@ func (c *conn) endAcked(sc *scratch) {
 			r.rest = append(r.rest, t)
 		}
 	}
-	if len(r.rest) > 0 {
-		for _, m := range r.messages(sc, c) {
-			sc.of(m)
-			for _, t := range r.rest {
-				t.s.deliver(sc, &sc.batch, delivery{qos: min(m.qos, t.qos)})
-			}
+	for raw := r.raw; len(r.rest) > 0 && len(raw) > 0; {
+		raw = c.takeOf(sc, raw)
+		for _, t := range r.rest {
+			t.s.deliver(sc, &sc.batch, delivery{qos: min(r.qos, t.qos)})
 		}
-		clear(r.rest)
-		r.rest = r.rest[:0]
 	}
+	clear(r.rest)
 	clear(r.kept)
-	r.plan, r.raw, r.n, r.kept = nil, nil, 0, r.kept[:0]
+	r.plan, r.raw, r.n, r.kept, r.rest = nil, nil, 0, r.kept[:0], r.rest[:0]
 }
 
-// messages are those of the run of by, for whoever has to remember them.
+// messages are those of the run of by, for those who are sent all of it.
 func (r *run) messages(sc *scratch, by *conn) []*message {
 	if len(r.kept) > 0 {
 		return r.kept

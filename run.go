@@ -42,7 +42,7 @@ func (c *conn) runOn(sc *scratch, p *packet.Publish) bool {
 		return false
 	}
 	r := &sc.run
-	if r.n > 0 && r.qos == p.QoS && (r.n < ackedMost || p.QoS == mqtt.AtMostOnce) && r.plan.version == c.b.index.Version() && string(r.plan.topic) == string(p.Topic) {
+	if r.n > 0 && r.qos == p.QoS && r.mayGrow() && r.plan.version == c.b.index.Version() && string(r.plan.topic) == string(p.Topic) {
 		r.raw = r.raw[:len(r.raw)+len(sc.raw)]
 		r.n++
 		r.largest = max(r.largest, len(sc.raw))
@@ -58,6 +58,10 @@ func (c *conn) runOn(sc *scratch, p *packet.Publish) bool {
 	}
 	r.raw, r.n, r.largest, r.v5, r.qos = sc.raw, 1, len(sc.raw), c.version == mqtt.V5, p.QoS
 	return true
+}
+
+func (r *run) mayGrow() bool {
+	return r.qos == mqtt.AtMostOnce || r.n < ackedMost && len(r.raw) < ackedBytes
 }
 
 // endRun hands the run over, if there is one. It comes before anything else the
