@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -53,6 +54,7 @@ type Broker struct {
 	conns     map[*conn]struct{}            // guarded by mu
 	locals    map[*localClient]struct{}     // guarded by mu
 	listeners map[transport.Listener]string // guarded by mu, with their URLs
+	fallen    []string                      // guarded by mu: URLs of listeners that have failed
 	closed    bool                          // guarded by mu
 }
 
@@ -144,11 +146,35 @@ func (b *Broker) acceptFrom(ln transport.Listener) {
 		if err != nil {
 			if !errors.Is(err, net.ErrClosed) {
 				b.log.Error("listener failed", "url", ln.String(), "error", err)
+				b.fell(ln)
 			}
 			return
 		}
 		b.start(nc, &url)
 	}
+}
+
+// fell notes that a listener accepts nothing any more.
+func (b *Broker) fell(ln transport.Listener) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.fallen = append(b.fallen, b.listeners[ln])
+}
+
+// Ready returns why the broker should get no new clients: it is being closed, a
+// listener has failed, or its store takes nothing. nil: it should.
+func (b *Broker) Ready() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch {
+	case b.closed:
+		return ErrClosed
+	case len(b.fallen) > 0:
+		return fmt.Errorf("midge: accepts nothing any more: %s", strings.Join(b.fallen, " "))
+	case b.keep.stuck():
+		return fmt.Errorf("midge: the store takes nothing: %w", b.keep.st.Err())
+	}
+	return nil
 }
 
 // start has one connection served, by a loop or in a goroutine of its own.

@@ -1,0 +1,5 @@
+//go:build !linux
+
+package admin
+
+func (p *Process) readSystem() {}
