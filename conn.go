@@ -70,7 +70,7 @@ func newConn(b *Broker, nc transport.Conn, listener *string) *conn {
 	c := &conn{b: b, nc: nc, listen: listener}
 	c.sock, _ = nc.(*transport.Socket)
 	c.in.Init(link.Server, 0, b.set.limits.MaxPacketSize)
-	c.timer.Init(link.Server, b.since(time.Now()), b.set.ConnectTimeout)
+	c.timer.Init(b.since(time.Now()), b.set.ConnectTimeout)
 	c.outbox.init(c)
 	return c
 }

@@ -15,7 +15,7 @@ func TestTooLargeWithoutItsAlias(t *testing.T) {
 	pub := h.client(t, "pub", mqtt.V5)
 	for v := mqtt.V31; v <= mqtt.V5; v++ {
 		sub := h.client(t, "sub"+v.String(), v)
-		sub.outbox.w.Peer().MaxPacketSize = mqtt.MaxPacketSize
+		sub.outbox.w.SetPeer(mqtt.Unlimited())
 		h.subscribe(sub, "#", mqtt.AtLeastOnce)
 	}
 	huge := packet.Publish{

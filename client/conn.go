@@ -46,7 +46,7 @@ type Conn struct {
 
 	// Guarded by s.mu.
 	w              link.Writer
-	timer          link.Timer
+	timer          link.Pinger
 	out, spare     []byte
 	ending         bool // no more packets but what is in out
 	err            error

@@ -306,9 +306,8 @@ func (c *Conn) open(set *settings, keepAlive uint16) {
 	if c.version != mqtt.V5 {
 		peer.TopicAliasMaximum = 0
 	}
-	*c.w.Peer() = peer
+	c.w.SetPeer(peer)
 	c.w.Open()
-	c.timer.Init(link.Client, time.Since(c.epoch), 0)
 	c.timer.Open(time.Since(c.epoch), keepAlive)
 }
 

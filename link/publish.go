@@ -15,15 +15,15 @@ func (r *Reader) publish(p *packet.Publish) error {
 			return err
 		}
 	}
-	if r.side == Client {
+	if r.has(isClient) {
 		return nil
 	}
 	// [MQTT-3.2.2-11, 5.0] [X5-3.2.2.3.4-a]
-	if p.QoS > r.limits.MaxQoS {
+	if p.QoS > mqtt.QoS(r.grants&grantQoS) {
 		return errQoS
 	}
 	// [MQTT-3.2.2-14, 5.0] [X5-3.2.2.3.5-a]
-	if p.Retain && !r.limits.RetainAvailable && r.version == mqtt.V5 {
+	if p.Retain && !r.grants.has(grantRetain) && r.version == mqtt.V5 {
 		return errRetain
 	}
 	// [MQTT-3.3.4-6, 5.0]
@@ -38,7 +38,7 @@ func (r *Reader) publish(p *packet.Publish) error {
 func (r *Reader) alias(p *packet.Publish) error {
 	a := p.Properties.TopicAlias
 	// [MQTT-3.3.2-9, 5.0] [X5-3.3.4-b]
-	if a > r.limits.TopicAliasMaximum {
+	if a > r.limits.aliases {
 		return errAliasRange
 	}
 	n := r.named()
@@ -66,10 +66,10 @@ func (r *Reader) subscribe(p *packet.Subscribe) error {
 		return nil
 	}
 	// [X5-3.2.2.3.12-a]
-	if !r.limits.SubscriptionIDs && p.Properties.Has(packet.PropSubscriptionIdentifier) {
+	if !r.grants.has(grantSubIDs) && p.Properties.Has(packet.PropSubscriptionIdentifier) {
 		return errSubID
 	}
-	if r.limits.SharedAvailable && r.limits.WildcardAvailable {
+	if r.grants.has(grantShared) && r.grants.has(grantWildcard) {
 		return nil
 	}
 	for left := p.Filters; len(left) > 0; {
@@ -77,14 +77,14 @@ func (r *Reader) subscribe(p *packet.Subscribe) error {
 		s, left = left.Cut()
 		_, rest, shared := topic.Shared(s.Filter)
 		// [X5-3.2.2.3.13-a]
-		if shared && !r.limits.SharedAvailable {
+		if shared && !r.grants.has(grantShared) {
 			return errShared
 		}
 		if !shared {
 			rest = s.Filter
 		}
 		// [X5-3.2.2.3.11-a]
-		if !r.limits.WildcardAvailable && topic.HasWildcard(rest) {
+		if !r.grants.has(grantWildcard) && topic.HasWildcard(rest) {
 			return errWildcard
 		}
 	}

@@ -18,18 +18,25 @@ const (
 // A Reader is the receiving half of one connection. The zero value is
 // unusable; call Init. It is owned by the goroutine that reads the socket.
 type Reader struct {
-	limits mqtt.Limits // what this end announced and now enforces
-	names  *names      // nil until there are any
-
-	side       Side
-	phase      phase
-	version    mqtt.Version
-	hasMethod  bool
-	hasExpiry  bool // CONNECT asked for a Session Expiry above 0
-	reauthing  bool
-	greetLimit uint32
-	peerMax    uint32 // the Maximum Packet Size in CONNECT, even in one refused
+	limits  terms  // what this end announced and now enforces; before Open only maxPacket
+	names   *names // nil until there are any
+	peerMax uint32 // the Maximum Packet Size in CONNECT, even in one refused
+	grants  grants // with limits
+	phase   phase
+	version mqtt.Version
+	is      marks
 }
+
+type marks uint8
+
+const (
+	isClient  marks = 1 << iota
+	hasMethod       // CONNECT named an Authentication Method
+	hasExpiry       // CONNECT asked for a Session Expiry above 0
+	reauthing       // AUTH 0x19 has begun an exchange
+)
+
+func (r *Reader) has(m marks) bool { return r.is&m != 0 }
 
 // names are what the two ends agreed to say later in fewer words.
 type names struct {
@@ -50,13 +57,16 @@ func (r *Reader) Init(side Side, v mqtt.Version, greetMax uint32) {
 	if r.names != nil {
 		r.names.aliases, r.names.method = r.names.aliases[:0], r.names.method[:0]
 	}
-	*r = Reader{side: side, version: v, greetLimit: greetMax, names: r.names}
+	*r = Reader{version: v, limits: terms{maxPacket: greetMax}, names: r.names}
+	if side == Client {
+		r.is = isClient
+	}
 }
 
 // Open moves on to the session: the CONNACK that accepts announced (server)
 // or answered (client) l.
 func (r *Reader) Open(l mqtt.Limits) {
-	r.limits = l
+	r.limits, r.grants = pack(&l)
 	r.phase = open
 }
 
@@ -70,7 +80,7 @@ func (r *Reader) PeerMax() uint32 { return r.peerMax }
 func (r *Reader) Opened() bool { return r.phase == open }
 
 // Limits returns what Open was given.
-func (r *Reader) Limits() *mqtt.Limits { return &r.limits }
+func (r *Reader) Limits() mqtt.Limits { return unpack(r.limits, r.grants) }
 
 // Close makes every later Next fail: nothing after DISCONNECT or a refused
 // CONNECT is processed [MQTT-3.1.4-5, 3.1.1] [MQTT-3.1.4-6, 5.0].
@@ -108,7 +118,7 @@ func (r *Reader) Next(b []byte, p *Packets) (t packet.Type, n, need int, err err
 // bytes each, the last two the identifier. What is anything else, or wrong, it
 // leaves to Next.
 func (r *Reader) Acks(b []byte) (t packet.Type, n int) {
-	if r.phase != open || r.limits.MaxPacketSize < AckSize || len(b) < AckSize {
+	if r.phase != open || r.limits.maxPacket < AckSize || len(b) < AckSize {
 		return 0, 0
 	}
 	first := b[0]
@@ -129,14 +139,10 @@ const AckSize = 4
 // admit judges a packet by its fixed header alone, before its body is read:
 // an oversize or misplaced packet never costs memory.
 func (r *Reader) admit(h packet.Header) error {
-	limit := r.limits.MaxPacketSize
-	if r.phase != open {
-		limit = r.greetLimit
-	}
-	if uint64(h.Size+h.Len) > uint64(limit) {
+	if uint64(h.Size+h.Len) > uint64(r.limits.maxPacket) {
 		return errTooLarge
 	}
-	if r.side == Client {
+	if r.has(isClient) {
 		return r.admitAsClient(h)
 	}
 	switch r.phase {
@@ -245,9 +251,11 @@ func (r *Reader) connect(body []byte, p *Packets) error {
 	if err != nil {
 		return err
 	}
-	r.hasExpiry = c.Properties.SessionExpiryInterval > 0
-	r.hasMethod = c.Properties.Has(packet.PropAuthenticationMethod)
-	if r.hasMethod {
+	if c.Properties.SessionExpiryInterval > 0 {
+		r.is |= hasExpiry
+	}
+	if c.Properties.Has(packet.PropAuthenticationMethod) {
+		r.is |= hasMethod
 		r.phase = authenticating
 	}
 	return nil
@@ -258,7 +266,7 @@ func (r *Reader) disconnect(d *packet.Disconnect) error {
 	if r.version != mqtt.V5 {
 		return nil
 	}
-	if r.side == Client {
+	if r.has(isClient) {
 		if d.Code == mqtt.DisconnectWithWill {
 			return errDisconnectCode
 		}
@@ -274,7 +282,7 @@ func (r *Reader) disconnect(d *packet.Disconnect) error {
 		return errClientReference
 	}
 	// [X5-3.14.2.2.2-a]
-	if d.Properties.SessionExpiryInterval > 0 && !r.hasExpiry {
+	if d.Properties.SessionExpiryInterval > 0 && !r.has(hasExpiry) {
 		return errExpiryRevived
 	}
 	return nil
@@ -296,14 +304,14 @@ func fromClient(c mqtt.ReasonCode) bool {
 // auth checks an AUTH against the CONNECT and the exchange it belongs to.
 func (r *Reader) auth(a *packet.Auth) error {
 	// [MQTT-4.12.0-7, 5.0] [X5-3.15-a]
-	if !r.hasMethod {
+	if !r.has(hasMethod) {
 		return errNoMethod
 	}
 	// [MQTT-4.12.0-5, 5.0] [MQTT-4.12.1-1, 5.0]
 	if !mqtt.Same(a.Properties.AuthenticationMethod, r.named().method) {
 		return errOtherMethod
 	}
-	if r.side == Client {
+	if r.has(isClient) {
 		if a.Code == mqtt.Reauthenticate {
 			return errAuthCode
 		}
@@ -311,9 +319,9 @@ func (r *Reader) auth(a *packet.Auth) error {
 	}
 	// [MQTT-3.15.2-1, 5.0] [MQTT-4.12.0-3, 5.0]
 	switch {
-	case a.Code == mqtt.ContinueAuthentication && (r.phase == authenticating || r.reauthing):
-	case a.Code == mqtt.Reauthenticate && r.phase == open && !r.reauthing:
-		r.reauthing = true
+	case a.Code == mqtt.ContinueAuthentication && (r.phase == authenticating || r.has(reauthing)):
+	case a.Code == mqtt.Reauthenticate && r.phase == open && !r.has(reauthing):
+		r.is |= reauthing
 	default:
 		return errAuthCode
 	}
@@ -321,12 +329,13 @@ func (r *Reader) auth(a *packet.Auth) error {
 }
 
 // Reauthenticated ends an exchange the client began with AUTH 0x19.
-func (r *Reader) Reauthenticated() { r.reauthing = false }
+func (r *Reader) Reauthenticated() { r.is &^= reauthing }
 
 // SetMethod says which Authentication Method the CONNECT named: every AUTH
 // has to repeat it. A server that goes through with the exchange copies it
 // from there; until then no AUTH is accepted.
 func (r *Reader) SetMethod(m []byte) {
 	n := r.named()
-	n.method, r.hasMethod = append(n.method[:0], m...), true
+	n.method = append(n.method[:0], m...)
+	r.is |= hasMethod
 }

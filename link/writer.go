@@ -9,12 +9,13 @@ import (
 // peer to a caller's buffer, within what the peer announced. The zero value
 // is unusable; call Init. Its owner is whoever owns the buffer.
 type Writer struct {
-	peer    mqtt.Limits
+	peer    terms
 	names   *names // the aliases this end defined; nil until there are any
 	side    Side
 	phase   phase
 	version mqtt.Version
-	terse   bool // Request Problem Information 0
+	grants  grants // with peer
+	terse   bool   // Request Problem Information 0
 }
 
 // Init begins a connection on which v is spoken; 0 while a server waits for CONNECT.
@@ -22,7 +23,8 @@ func (w *Writer) Init(side Side, v mqtt.Version) {
 	if w.names != nil {
 		w.names.aliases = w.names.aliases[:0]
 	}
-	*w = Writer{side: side, version: v, peer: mqtt.Unlimited(), names: w.names}
+	*w = Writer{side: side, version: v, names: w.names}
+	w.SetPeer(mqtt.Unlimited())
 }
 
 // Greet tells a server's Writer what CONNECT said: nothing larger than the
@@ -30,7 +32,8 @@ func (w *Writer) Init(side Side, v mqtt.Version) {
 // information may be left out of all but PUBLISH, CONNACK and DISCONNECT
 // [MQTT-3.1.2-29, 5.0].
 func (w *Writer) Greet(v mqtt.Version, peer mqtt.Limits, problemInfo bool) {
-	w.version, w.peer, w.terse = v, peer, !problemInfo
+	w.version, w.terse = v, !problemInfo
+	w.SetPeer(peer)
 }
 
 // Answer settles in which version a CONNECT is refused that never got to
@@ -45,7 +48,7 @@ func (w *Writer) Answer(level mqtt.Version, maxPacket uint32) {
 		w.version = mqtt.V311 // every client knows 20 02 00 01
 	}
 	if maxPacket > 0 {
-		w.peer.MaxPacketSize = maxPacket
+		w.peer.maxPacket = maxPacket
 	}
 }
 
@@ -66,10 +69,13 @@ func (w *Writer) Closed() bool { return w.phase == closed }
 func (w *Writer) Version() mqtt.Version { return w.version }
 
 // Peer returns what the peer announced.
-func (w *Writer) Peer() *mqtt.Limits { return &w.peer }
+func (w *Writer) Peer() mqtt.Limits { return unpack(w.peer, w.grants) }
+
+// SetPeer says what the peer announced.
+func (w *Writer) SetPeer(l mqtt.Limits) { w.peer, w.grants = pack(&l) }
 
 // Fits reports whether the peer takes a packet of size bytes.
-func (w *Writer) Fits(size int) bool { return uint64(size) <= uint64(w.peer.MaxPacketSize) }
+func (w *Writer) Fits(size int) bool { return uint64(size) <= uint64(w.peer.maxPacket) }
 
 // Connack appends a CONNACK. One that refuses closes the Writer
 // [MQTT-3.2.2-5, 3.1.1] [MQTT-3.2.2-7, 5.0]. A reason code that is none of
@@ -206,14 +212,14 @@ func setAlias(p *packet.Publish, a uint16) {
 
 // Aliasing reports whether Publish would consider an alias: only then does a
 // frame encoded for somebody else not serve.
-func (w *Writer) Aliasing() bool { return w.peer.TopicAliasMaximum > 0 && w.version == mqtt.V5 }
+func (w *Writer) Aliasing() bool { return w.peer.aliases > 0 && w.version == mqtt.V5 }
 
 // Alias looks a topic up, or proposes the next free alias for it; 0 when all
 // are taken. First come, first served: a topic keeps its alias for the life
 // of the connection, so one that is in a packet always means what it did.
 func (w *Writer) Alias(topic []byte) (a uint16, known bool) {
 	// [MQTT-3.3.2-9, 5.0] [MQTT-3.1.2-26, 5.0] [MQTT-3.1.2-27, 5.0]
-	if w.peer.TopicAliasMaximum == 0 {
+	if w.peer.aliases == 0 {
 		return 0, false
 	}
 	if w.names == nil {
@@ -224,7 +230,7 @@ func (w *Writer) Alias(topic []byte) (a uint16, known bool) {
 			return uint16(i + 1), true
 		}
 	}
-	if n := len(w.names.aliases); n < int(w.peer.TopicAliasMaximum) {
+	if n := len(w.names.aliases); n < int(w.peer.aliases) {
 		return uint16(n + 1), false
 	}
 	return 0, false

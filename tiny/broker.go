@@ -176,7 +176,7 @@ func (b *Broker) Accept() (Slot, bool) {
 		*c = conn{stage: greeting}
 		c.in.Init(link.Server, 0, uint32(b.limits.MaxPacket))
 		c.out.Init(link.Server, 0)
-		c.timer.Init(link.Server, b.now, connectTimeout)
+		c.timer.Init(b.now, connectTimeout)
 		b.wake(b.now + connectTimeout)
 		return Slot(i), true
 	}

@@ -19,7 +19,7 @@
 // 512 bytes, 4 messages waiting each, 2 KB retained, wills) comes to
 //
 //	broker and packet at hand      1 x  1992 =    1992
-//	connections                    9 x   168 =    1512
+//	connections                    9 x   128 =    1152
 //	receive buffers                9 x   512 =    4608
 //	sessions                       8 x   168 =    1344
 //	exchanges outbound            32 x    12 =     384
@@ -30,8 +30,8 @@
 //	retained messages, index      16 x    16 =     256
 //	handles                      169 x     2 =     338
 //	slab                           1 x  4096 =    4096
-//	allocator's rounding           1 x   414 =     414
-//	total                                        16112
+//	allocator's rounding           1 x   518 =     518
+//	total                                        15856
 //
 // bytes; on a 32-bit chip that reads in place it is 10 KB. There is one
 // connection more than clients, so that one too many can be told so and a client
