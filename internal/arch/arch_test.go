@@ -50,7 +50,8 @@ var arrows = map[string][]string{
 		"", "tiny", "tiny/host", "client", "mqtt", "packet", "topic", "transport", "store", "store/disk", "internal/faultdisk",
 	},
 
-	"admin": {"", "mqtt"},
+	"admin":   {"", "mqtt"},
+	"protect": {"", "mqtt"},
 
 	"auth":       {"", "mqtt", "topic", "auth/scram", "internal/flight"},
 	"auth/scram": {},
