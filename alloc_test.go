@@ -39,7 +39,7 @@ func newRig(tb testing.TB) *rig {
 }
 
 func (h *rig) client(tb testing.TB, id string, v mqtt.Version) *conn {
-	c := newConn(h.b, sinkConn{}, new(string))
+	c := newConn(h.b, sinkConn{}, new(listening))
 	if over, err := c.connect(h.sc, &packet.Connect{Version: v, ClientID: []byte(id), CleanStart: true, Properties: new(packet.Properties)}); over || err != nil {
 		tb.Fatal(over, err)
 	}

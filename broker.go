@@ -42,20 +42,22 @@ type Broker struct {
 	shares    shares
 	count     counters
 	sequence  atomic.Uint64
+	paid      bucket         // of Rate
+	overdue   overdue        // by Rate
 	work      sync.WaitGroup // goroutines of the broker's own, connections included
 	scratches sync.Pool      // of *scratch
 	loops     loops          // read plain sockets, where the system lets them
 
 	mu        sync.Mutex
-	sessions  map[string]*session           // guarded by mu
-	kept      int                           // guarded by mu: sessions that are to outlive their connections
-	connected int                           // guarded by mu: sessions with an owner
-	endings   map[string]store.Position     // guarded by mu: of sessions that are no more, and the disk may not know
-	conns     map[*conn]struct{}            // guarded by mu
-	locals    map[*localClient]struct{}     // guarded by mu
-	listeners map[transport.Listener]string // guarded by mu, with their URLs
-	fallen    []string                      // guarded by mu: URLs of listeners that have failed
-	closed    bool                          // guarded by mu
+	sessions  map[string]*session               // guarded by mu
+	kept      int                               // guarded by mu: sessions that are to outlive their connections
+	connected int                               // guarded by mu: sessions with an owner
+	endings   map[string]store.Position         // guarded by mu: of sessions that are no more, and the disk may not know
+	conns     map[*conn]struct{}                // guarded by mu
+	locals    map[*localClient]struct{}         // guarded by mu
+	listeners map[transport.Listener]*listening // guarded by mu
+	fallen    []string                          // guarded by mu: URLs of listeners that have failed
+	closed    bool                              // guarded by mu
 }
 
 // New checks cfg and binds its listeners. The broker serves from then on,
@@ -76,7 +78,7 @@ func New(cfg Config) (*Broker, error) {
 		endings:   map[string]store.Position{},
 		conns:     map[*conn]struct{}{},
 		locals:    map[*localClient]struct{}{},
-		listeners: map[transport.Listener]string{},
+		listeners: map[transport.Listener]*listening{},
 	}
 	b.bounds.Store(set)
 	b.keep = newKeeper(set.Store)
@@ -134,31 +136,32 @@ func (b *Broker) Serve(ln transport.Listener) error {
 		ln.Close()
 		return ErrClosed
 	}
-	b.listeners[ln] = ln.String()
-	b.work.Go(func() { b.acceptFrom(ln) })
+	l := &listening{url: ln.String()}
+	b.setRate(l)
+	b.listeners[ln] = l
+	b.work.Go(func() { b.acceptFrom(ln, l) })
 	return nil
 }
 
-func (b *Broker) acceptFrom(ln transport.Listener) {
-	url := ln.String()
+func (b *Broker) acceptFrom(ln transport.Listener, l *listening) {
 	for {
 		nc, err := ln.Accept()
 		if err != nil {
 			if !errors.Is(err, net.ErrClosed) {
-				b.log.Error("listener failed", "url", ln.String(), "error", err)
-				b.fell(ln)
+				b.log.Error("listener failed", "url", l.url, "error", err)
+				b.fell(l)
 			}
 			return
 		}
-		b.start(nc, &url)
+		b.start(nc, l)
 	}
 }
 
 // fell notes that a listener accepts nothing any more.
-func (b *Broker) fell(ln transport.Listener) {
+func (b *Broker) fell(l *listening) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.fallen = append(b.fallen, b.listeners[ln])
+	b.fallen = append(b.fallen, l.url)
 }
 
 // Ready returns why the broker should get no new clients: it is being closed, a
@@ -178,7 +181,7 @@ func (b *Broker) Ready() error {
 }
 
 // start has one connection served, by a loop or in a goroutine of its own.
-func (b *Broker) start(nc transport.Conn, url *string) {
+func (b *Broker) start(nc transport.Conn, l *listening) {
 	b.mu.Lock()
 	full := b.bounds.Load().MaxConnections > 0 && len(b.conns) >= b.bounds.Load().MaxConnections
 	if b.closed || full {
@@ -190,7 +193,7 @@ func (b *Broker) start(nc transport.Conn, url *string) {
 		}
 		return
 	}
-	c := newConn(b, nc, url)
+	c := newConn(b, nc, l)
 	b.conns[c] = struct{}{}
 	if c.sock != nil && b.set.Hooks.Accept == nil {
 		b.work.Add(1)
@@ -207,8 +210,8 @@ func (b *Broker) Addrs() []string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	urls := make([]string, 0, len(b.listeners))
-	for _, u := range b.listeners {
-		urls = append(urls, u)
+	for _, l := range b.listeners {
+		urls = append(urls, l.url)
 	}
 	return urls
 }

@@ -102,6 +102,18 @@ type Config struct {
 	MaxRetained      int // messages, [1, 1<<30]; 0: 1,000,000
 	MaxRetainedBytes int // with their topics and some 160 bytes each, [1024, 1<<40]; 0: 1 GiB
 
+	// How fast messages may come: each client's, those of all who came by one
+	// listener, and those of all clients. ListenerRate says it of the listener
+	// with that URL, as in Remote.Listener; New, Serve and Adjust ask it. Of
+	// each, as much as comes in RateBurst, [500ms, 1h], may come at once; 0: 1 s.
+	// OverRate says what becomes of more: by default the client is held back.
+
+	ClientRate   Rate
+	ListenerRate func(url string) Rate
+	Rate         Rate
+	RateBurst    time.Duration
+	OverRate     OverRate
+
 	// Patience.
 
 	ConnectTimeout time.Duration // from accept to CONNACK, hooks included; 0: 10 s
@@ -115,6 +127,7 @@ type Config struct {
 type settings struct {
 	Config
 	limits       mqtt.Limits // announced to clients
+	rated        bool        // there is a rate for each client, or for all
 	expiryMax    uint32      // seconds
 	keepAliveMax uint16      // seconds; 0: the client's choice
 }
@@ -166,6 +179,7 @@ func (c Config) resolve() (*settings, error) {
 	}
 	span("ConnectTimeout", &s.ConnectTimeout, 10*time.Second, time.Millisecond)
 	span("WriteTimeout", &s.WriteTimeout, 30*time.Second, time.Millisecond)
+	span("RateBurst", &s.RateBurst, time.Second, 500*time.Millisecond)
 	span("MaxKeepAlive", &s.MaxKeepAlive, 0, time.Second)
 	if s.MaxKeepAlive > 65535*time.Second {
 		errs = append(errs, fmt.Errorf("MaxKeepAlive is %v, want at most 65535s", s.MaxKeepAlive))
@@ -173,7 +187,8 @@ func (c Config) resolve() (*settings, error) {
 	if s.SysInterval == 0 {
 		s.SysInterval = 10 * time.Second
 	}
-	if len(errs) > 0 {
+	errs = append(errs, s.checkRates()...)
+	if errors.Join(errs...) != nil {
 		return nil, fmt.Errorf("midge: config: %w", errors.Join(errs...))
 	}
 	if s.Logger == nil {
@@ -187,6 +202,7 @@ func (c Config) resolve() (*settings, error) {
 }
 
 func (s *settings) derive() {
+	s.rated = !s.ClientRate.none() || !s.Rate.none()
 	s.limits = mqtt.Limits{
 		ReceiveMaximum:    uint16(s.ReceiveMaximum),
 		MaxPacketSize:     uint32(s.MaxPacketSize),

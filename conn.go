@@ -26,7 +26,7 @@ type conn struct {
 	b      *Broker
 	nc     transport.Conn
 	sock   *transport.Socket // nc, if a loop reads it; nil: serve does
-	listen *string           // the listener's URL
+	listen *listening
 
 	// Owned by the reader.
 	in       link.Reader
@@ -42,6 +42,7 @@ type conn struct {
 	said     bool            // goodbye counts
 	denied   bool            // the log knows of a denied message
 	again    bool            // in its loop's list of that name
+	meter    *meter          // nil until a message comes while a rate is in force
 
 	turnedAway bool // by Hooks.Accept
 
@@ -66,7 +67,7 @@ const answerSize = 64
 // linger is how long a connection may take to hear the last words.
 const linger = time.Second
 
-func newConn(b *Broker, nc transport.Conn, listener *string) *conn {
+func newConn(b *Broker, nc transport.Conn, listener *listening) *conn {
 	c := &conn{b: b, nc: nc, listen: listener}
 	c.sock, _ = nc.(*transport.Socket)
 	c.in.Init(link.Server, 0, b.set.limits.MaxPacketSize)
@@ -123,15 +124,9 @@ func (c *conn) readLoop() error {
 		n, err := c.nc.Read(buf.Space())
 		if n > 0 {
 			buf.Wrote(n)
-			sc := c.b.scratches.Get().(*scratch)
-			sc.heard.bytes += uint64(n)
-			used, need, over, err := c.batch(sc, buf.Unread())
-			c.b.scratches.Put(sc.reset())
-			if over || err != nil {
+			if over, err := c.digest(&buf, n); over || err != nil {
 				return err
 			}
-			buf.Took(used)
-			buf.Want(need)
 		}
 		if err == nil {
 			continue
@@ -139,6 +134,28 @@ func (c *conn) readLoop() error {
 		if verdict := c.readFailed(err); verdict != errGoOn {
 			return verdict
 		}
+	}
+}
+
+// digest handles what is in buf, n bytes of it new.
+func (c *conn) digest(buf *readbuf.Buffer, n int) (over bool, err error) {
+	for {
+		sc := c.b.scratches.Get().(*scratch)
+		sc.heard.bytes += uint64(n)
+		used, need, over, err := c.batch(sc, buf.Unread())
+		c.b.scratches.Put(sc.reset())
+		if over || err != nil {
+			return true, err
+		}
+		buf.Took(used)
+		if !c.paused() {
+			buf.Want(need)
+			return false, nil
+		}
+		if on, err := c.awaitTurn(); !on {
+			return true, err
+		}
+		n = 0
 	}
 }
 
@@ -180,11 +197,19 @@ var errHungUp = errors.New("connection closed without DISCONNECT")
 func (c *conn) batch(sc *scratch, b []byte) (used, need int, over bool, err error) {
 	sc.now = time.Now()
 	c.timer.Heard(c.b.since(sc.now))
+	sc.tooFast = false
+	rated := c.rated()
 	for !over {
 		if t, n := c.in.Acks(b[used:]); n > 0 {
 			c.acks(sc, t, b[used:used+n])
 			used += n
 			continue
+		}
+		if rated {
+			if err = c.pace(sc, b[used:]); err != nil || c.paused() {
+				over = err != nil
+				break
+			}
 		}
 		t, n, want, fault := c.in.Next(b[used:], &sc.packets)
 		if fault != nil {
@@ -196,7 +221,9 @@ func (c *conn) batch(sc *scratch, b []byte) (used, need int, over bool, err erro
 			break
 		}
 		sc.heard.packets++
-		sc.raw = b[used : used+n]
+		if sc.raw = b[used : used+n]; rated && t == packet.PUBLISH {
+			c.paid(sc, n)
+		}
 		over, err = c.handle(sc, t)
 		over = over || err != nil
 		used += n

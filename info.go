@@ -31,7 +31,7 @@ type ClientInfo struct {
 
 // remote is where c comes from.
 func (c *conn) remote() Remote {
-	return Remote{Addr: c.nc.RemoteAddr(), Transport: c.nc.Kind(), Listener: *c.listen, TLS: c.nc.TLS()}
+	return Remote{Addr: c.nc.RemoteAddr(), Transport: c.nc.Kind(), Listener: c.listen.url, TLS: c.nc.TLS()}
 }
 
 // info is what there is to know of c, whose CONNECT has been let in.

@@ -144,7 +144,7 @@ func (c *conn) turn(sc *scratch) (on bool) {
 		}
 		return true
 	}
-	for !over && !c.sock.Park() {
+	for !over && !c.parked() {
 		over, _ = c.readOnce(sc)
 	}
 	l.b.scratches.Put(sc.reset())
@@ -163,6 +163,9 @@ func (c *conn) finishOff() {
 // readOnce reads and handles what there is. over is the end of the connection,
 // c.err says whose fault; more is that there may be more to read.
 func (c *conn) readOnce(sc *scratch) (over, more bool) {
+	if c.paused() {
+		return c.resume(sc)
+	}
 	if err := c.arm(); err != nil {
 		c.err = err
 		return true, false
@@ -181,15 +184,8 @@ func (c *conn) readOnce(sc *scratch) (over, more bool) {
 	}
 	more = c.sock.More()
 	sc.heard.bytes += uint64(n)
-	b = b[:kept+n]
-	used, need, over, err := c.batch(sc, b)
-	if c.err = err; err != nil {
-		over = true
-	}
-	if !over {
-		c.keepRest(b[used:], need)
-	}
-	return over, more
+	over = c.chew(sc, b[:kept+n])
+	return over, more && !c.paused()
 }
 
 // space is where to read to: behind what is left of a packet, kept bytes, in
@@ -198,14 +194,16 @@ func (c *conn) space(sc *scratch) (b []byte, kept int) {
 	if sc.in == nil {
 		sc.in = make([]byte, turnSize)
 	}
+	in := sc.in
 	if c.rest == nil {
-		return sc.in, 0
+		return c.sip(sc, in, 0), 0
 	}
 	rest := c.rest.Unread()
 	if b := c.rest.Large(); b != nil {
 		return b, len(rest)
 	}
-	return sc.in, copy(sc.in, rest)
+	kept = copy(in, rest)
+	return c.sip(sc, in, kept), kept
 }
 
 // keepRest keeps what has come of a packet of need bytes for the next turn.

@@ -162,6 +162,9 @@ func (c *conn) take(sc *scratch, p *packet.Publish) {
 
 // authorize asks whether this client may publish this.
 func (c *conn) authorize(sc *scratch, p *packet.Publish) *Refusal {
+	if sc.tooFast {
+		return errTooFast
+	}
 	// [X5-4.7.2-a] [X311-4.7.2-a]
 	if p.Topic[0] == '$' {
 		return &Refusal{Code: mqtt.NotAuthorized, Reason: "topics that begin with $ are the server's"}

@@ -34,7 +34,7 @@ const directAt = 8 << 10
 // that has to go alone.
 func (c *conn) runOn(sc *scratch, p *packet.Publish) bool {
 	props := p.Properties
-	if sc.raw == nil || p.Retain || c.b.set.Hooks.Publish != nil ||
+	if sc.tooFast || sc.raw == nil || p.Retain || c.b.set.Hooks.Publish != nil ||
 		props.Present != 0 && (props.Has(packet.PropTopicAlias) || props.PayloadFormatIndicator == 1) {
 		return false
 	}

@@ -21,6 +21,7 @@ type scratch struct {
 	in      []byte // what has been read; of loops alone
 	heard   tally
 	now     time.Time
+	tooFast bool // the packet at hand is to be refused
 
 	m        message  // the PUBLISH at hand, in views
 	kept     *message // its copy on the heap, once somebody needed one

@@ -90,12 +90,29 @@ type Limited struct {
 	Retained      uint64 `json:"retained"`      // MaxRetained, MaxRetainedBytes
 	Replays       uint64 `json:"replays"`       // subscriptions refused while too much retained was still owed
 	Stuck         uint64 `json:"stuck"`         // messages refused while the store took nothing
+	RateHeld      uint64 `json:"rate_held"`     // pauses in reading a client that published faster than ClientRate, ListenerRate and Rate let it
+	RateRefused   uint64 `json:"rate_refused"`  // messages of such, OverRate being Refuse
+	RateCutOff    uint64 `json:"rate_cut_off"`  // such clients disconnected
 }
 
 func (r *Refused) all() uint64 { return r.Full + r.Accept + r.Handshake + r.Connect }
 func (d *Dropped) all() uint64 { return d.Slow + d.Queue + d.Here + d.Lost }
 func (l *Limited) all() uint64 {
-	return l.Sessions + l.Subscriptions + l.Retained + l.Replays + l.Stuck
+	return l.Sessions + l.Subscriptions + l.Retained + l.Replays + l.Stuck + l.RateRefused + l.RateCutOff
+}
+
+// limited is Limited as it is counted.
+type limited struct {
+	sessions, subscriptions, retained, replays, stuck atomic.Uint64
+	rateHeld, rateRefused, rateEnded                  atomic.Uint64
+}
+
+func (l *limited) public() Limited {
+	return Limited{
+		Sessions: l.sessions.Load(), Subscriptions: l.subscriptions.Load(), Retained: l.retained.Load(),
+		Replays: l.replays.Load(), Stuck: l.stuck.Load(),
+		RateHeld: l.rateHeld.Load(), RateRefused: l.rateRefused.Load(), RateCutOff: l.rateEnded.Load(),
+	}
 }
 
 // ListenerStats is one listener.
@@ -116,14 +133,14 @@ type counters struct {
 	refused struct{ full, accept, handshake, connect atomic.Uint64 }
 	denied  struct{ connects, publishes, subscribes, wills atomic.Uint64 }
 	dropped struct{ slow, queue, here, lost atomic.Uint64 }
-	limited struct{ sessions, subscriptions, retained, replays, stuck atomic.Uint64 }
+	limited limited
 }
 
 // refusedPublish counts a message by why it was refused. What the retained store
 // had no room for has been counted.
 func (n *counters) refusedPublish(why *Refusal) {
 	switch why {
-	case errRetainedFull:
+	case errRetainedFull, errTooFast:
 	case errStuck:
 		n.limited.stuck.Add(1)
 	default:
@@ -146,7 +163,7 @@ func (b *Broker) Stats() Stats {
 		Refused: Refused{n.refused.full.Load(), n.refused.accept.Load(), n.refused.handshake.Load(), n.refused.connect.Load()},
 		Denied:  Denied{n.denied.connects.Load(), n.denied.publishes.Load(), n.denied.subscribes.Load(), n.denied.wills.Load()},
 		Dropped: Dropped{n.dropped.slow.Load(), n.dropped.queue.Load(), n.dropped.here.Load(), n.dropped.lost.Load()},
-		Limited: Limited{n.limited.sessions.Load(), n.limited.subscriptions.Load(), n.limited.retained.Load(), n.limited.replays.Load(), n.limited.stuck.Load()},
+		Limited: n.limited.public(),
 	}
 	b.countTraffic(&s)
 	b.countSessions(&s)
@@ -161,13 +178,13 @@ func (b *Broker) countTraffic(s *Stats) {
 	b.mu.Lock()
 	in, out := b.count.departed[0], b.count.departed[1]
 	all := slices.Collect(maps.Keys(b.conns))
-	for _, url := range b.listeners {
-		at[url] = 0
+	for _, l := range b.listeners {
+		at[l.url] = 0
 	}
 	b.mu.Unlock()
 	s.Connections = len(all)
 	for _, c := range all {
-		at[*c.listen]++
+		at[c.listen.url]++
 		received, sent := c.tallies()
 		in.add(received)
 		out.add(sent)

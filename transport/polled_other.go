@@ -42,6 +42,9 @@ func (*Socket) Away() bool { return true }
 // Park gives the socket back.
 func (*Socket) Park() bool { return false }
 
+// Doze gives the socket back until its read deadline.
+func (*Socket) Doze() bool { return false }
+
 // More reports whether there may be more to read.
 func (*Socket) More() bool { return false }
 

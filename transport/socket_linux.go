@@ -112,6 +112,19 @@ func (s *Socket) Park() bool {
 	return true
 }
 
+// Doze gives the socket back until its read deadline, whatever there is to
+// read: then Wait returns it, or before, for what may be nothing. False is a
+// deadline that has passed, or a closed socket: it stays with the caller.
+func (s *Socket) Doze() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.expired.Load() || s.users.Load() >= closedMark {
+		return false
+	}
+	s.away = false
+	return true
+}
+
 // report takes what epoll says, and tells whether Wait is to return the socket.
 func (s *Socket) report(events uint32) bool {
 	s.mu.Lock()
