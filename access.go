@@ -52,13 +52,13 @@ func (s *session) setAccessLocked(a Access) {
 
 // sayDenied tells the log of a message the client may not publish: loudly of
 // the first one.
-func (c *conn) sayDenied(topic []byte) {
+func (c *conn) sayDenied(topic []byte, why string) {
 	level := slog.LevelDebug
 	if !c.denied {
 		c.denied, level = true, slog.LevelInfo
 	}
 	if c.b.log.Enabled(c.b.ctx, level) {
-		c.b.log.Log(c.b.ctx, level, "publish denied", "client", c.id(), "user", c.username, "topic", string(topic))
+		c.b.log.Log(c.b.ctx, level, "publish denied", "client", c.id(), "user", c.username, "topic", string(topic), "detail", why)
 	}
 }
 

@@ -162,13 +162,14 @@ func TestHugeRemainingLength(t *testing.T) {
 	})
 }
 
-// A topic of nothing but slashes costs a node a level where it is kept: there,
-// levels have a bound.
-func TestTooManyLevels(t *testing.T) {
+// A topic of nothing but slashes costs a node a level where it is kept, and any
+// costs its length: topics and filters have a bound of both.
+func TestTooLargeTopics(t *testing.T) {
+	long := strings.Repeat("x", 30)
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, midge.Config{MaxTopicLevels: 4})
+		w := newWorld(t, midge.Config{MaxTopicLevels: 4, MaxTopicLength: 29})
 		p := w.connect("deep")
-		for filter, want := range map[string]byte{"a/b/c/d": 0, "a/b/c/d/e": byte(mqtt.TopicFilterInvalid)} {
+		for filter, want := range map[string]byte{"a/b/c/d": 0, "a/b/c/d/e": byte(mqtt.TopicFilterInvalid), long[:29]: 0, long: byte(mqtt.TopicFilterInvalid)} {
 			s := packet.Subscribe{ID: 1, Filters: packet.Filters(nil).Add(packet.Subscription{Filter: []byte(filter)})}
 			p.write(s.Append(nil, p.v))
 			var k packet.Suback
@@ -176,13 +177,29 @@ func TestTooManyLevels(t *testing.T) {
 				t.Errorf("%s: SUBACK 0x%02X, want 0x%02X", filter, k.Codes[0], want)
 			}
 		}
-		for retain, want := range map[bool]mqtt.ReasonCode{true: mqtt.TopicNameInvalid, false: mqtt.NoMatchingSubscribers} {
-			m := packet.Publish{Topic: []byte("a/b/c/d/e"), Payload: []byte("x"), QoS: 1, ID: 2, Retain: retain}
+		p = w.connect("publisher")
+		heard := 0
+		stop, err := w.b.Subscribe("#", 0, func(mqtt.Message) { heard++ })
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer stop()
+		for topic, want := range map[string]mqtt.ReasonCode{
+			"a/b/c/d/e": mqtt.TopicNameInvalid, "////": mqtt.TopicNameInvalid, "a/b/c/d": mqtt.Success,
+			long: mqtt.TopicNameInvalid, long[:29]: mqtt.Success,
+		} {
+			p.publish(topic, "at QoS 0, twice: the second may be one of a run", 0)
+			p.publish(topic, "at QoS 0", 0)
+			m := packet.Publish{Topic: []byte(topic), Payload: []byte("x"), QoS: 1, ID: 2, Retain: true}
 			p.write(m.Append(nil, p.v))
 			var k packet.Ack
 			if k.Decode(p.v, packet.PUBACK, p.want(packet.PUBACK)); k.Code != want {
-				t.Errorf("retained %v: PUBACK %v, want %v", retain, k.Code, want)
+				t.Errorf("%s: PUBACK %v, want %v", topic, k.Code, want)
 			}
+		}
+		synctest.Wait()
+		if n := w.b.Stats().Limited.Topics; heard != 6 || n != 2+9 {
+			t.Errorf("%d messages were routed, want 6; %d topics and filters are counted", heard, n)
 		}
 	})
 }

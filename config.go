@@ -9,6 +9,7 @@ import (
 
 	"github.com/midgemq/midge/mqtt"
 	"github.com/midgemq/midge/store"
+	"github.com/midgemq/midge/topic"
 	"github.com/midgemq/midge/transport"
 )
 
@@ -83,7 +84,8 @@ type Config struct {
 	MaxQueuedMessages int // for one client, [1, 1<<30]; 0: 100,000
 	MaxQueuedBytes    int // for one client, [1024, 1<<40]; 0: 64 MiB
 	MaxAliasesOut     int // topic aliases used towards one client, [1, 65535]; 0: 16; negative: none
-	MaxTopicLevels    int // in a filter or a retained message's topic, each of which costs memory, [1, 65535]; 0: 128
+	MaxTopicLevels    int // of a topic or a filter, [1, 65535]; 0: 128
+	MaxTopicLength    int // of a topic or a filter, bytes, [1, 65535]; 0: 65535
 	MaxSubscriptions  int // of one client, [1, 1<<30]; 0: 10,000. One more is refused with "quota exceeded"
 
 	// Bounds of what all together can make it hold.
@@ -160,6 +162,7 @@ func (c Config) resolve() (*settings, error) {
 	number("MaxQueuedMessages", &s.MaxQueuedMessages, 100_000, 1, 1<<30)
 	number("MaxQueuedBytes", &s.MaxQueuedBytes, 64<<20, 1024, min(1<<40, math.MaxInt))
 	number("MaxTopicLevels", &s.MaxTopicLevels, 128, 1, 65535)
+	number("MaxTopicLength", &s.MaxTopicLength, 65535, 1, 65535)
 	number("MaxSubscriptions", &s.MaxSubscriptions, 10_000, 1, 1<<30)
 	number("MaxSessions", &s.MaxSessions, 1_000_000, 1, 1<<30)
 	number("MaxRetained", &s.MaxRetained, 1_000_000, 1, 1<<30)
@@ -200,6 +203,22 @@ func (c Config) resolve() (*settings, error) {
 	s.derive()
 	return s, nil
 }
+
+// outsized is why a topic or a filter is not taken, nil if it is.
+func (s *settings) outsized(name []byte) *Refusal {
+	switch {
+	case len(name) > s.MaxTopicLength:
+		return errTopicLong
+	case len(name) >= s.MaxTopicLevels && topic.Levels(name) > s.MaxTopicLevels: // a level takes a byte
+		return errTopicDeep
+	}
+	return nil
+}
+
+var (
+	errTopicLong = &Refusal{Code: mqtt.TopicNameInvalid, Reason: "the topic is too long"}
+	errTopicDeep = &Refusal{Code: mqtt.TopicNameInvalid, Reason: "the topic has too many levels"}
+)
 
 func (s *settings) derive() {
 	s.rated = !s.ClientRate.none() || !s.Rate.none()

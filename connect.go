@@ -9,7 +9,6 @@ import (
 	"github.com/midgemq/midge/link"
 	"github.com/midgemq/midge/mqtt"
 	"github.com/midgemq/midge/packet"
-	"github.com/midgemq/midge/topic"
 )
 
 // A greeting is a CONNECT that has not been answered yet, in memory of its own.
@@ -125,8 +124,9 @@ func (c *conn) judge(p *packet.Connect, g *greeting) *Refusal {
 		return &Refusal{Code: mqtt.QoSNotSupported, Reason: "will"} // [MQTT-3.2.2-12, 5.0]
 	case g.will != nil && g.will.m.retain && !limits.RetainAvailable:
 		return &Refusal{Code: mqtt.RetainNotSupported, Reason: "will"} // [MQTT-3.2.2-13, 5.0]
-	case g.will != nil && g.will.m.retain && topic.Levels(g.will.m.topic) > c.b.bounds.Load().MaxTopicLevels:
-		return &Refusal{Code: mqtt.TopicNameInvalid, Reason: "too many levels for a retained will"}
+	case g.will != nil && c.b.bounds.Load().outsized(g.will.m.topic) != nil:
+		c.b.count.limited.topics.Add(1)
+		return c.b.bounds.Load().outsized(g.will.m.topic)
 	case g.will != nil && g.will.m.topic[0] == '$':
 		return &Refusal{Code: mqtt.NotAuthorized, Reason: "topics that begin with $ are the server's"}
 	}

@@ -8,7 +8,6 @@ import (
 	"github.com/midgemq/midge/mqtt"
 	"github.com/midgemq/midge/packet"
 	"github.com/midgemq/midge/store"
-	"github.com/midgemq/midge/topic"
 )
 
 // publish takes one PUBLISH through its stages, in this order and no other:
@@ -169,15 +168,16 @@ func (c *conn) authorize(sc *scratch, p *packet.Publish) *Refusal {
 	if p.Topic[0] == '$' {
 		return &Refusal{Code: mqtt.NotAuthorized, Reason: "topics that begin with $ are the server's"}
 	}
-	if p.Retain && topic.Levels(p.Topic) > c.b.bounds.Load().MaxTopicLevels {
-		return &Refusal{Code: mqtt.TopicNameInvalid, Reason: "too many levels for a retained message"}
+	if refused := c.b.bounds.Load().outsized(p.Topic); refused != nil {
+		c.sayDenied(p.Topic, refused.Reason)
+		return refused
 	}
 	// [X5-3.3.2.3.2-a]
 	if p.Properties.PayloadFormatIndicator == 1 && !p.PayloadFormatOK() {
 		return &Refusal{Code: mqtt.PayloadFormatInvalid, Reason: "payload is not UTF-8"}
 	}
 	if c.access() != nil && sc.routes.plan(c.b, p.Topic).denies(c) {
-		c.sayDenied(p.Topic)
+		c.sayDenied(p.Topic, "")
 		return errDenied
 	}
 	if c.b.set.Hooks.Publish == nil {

@@ -49,7 +49,7 @@ func (c *conn) runOn(sc *scratch, p *packet.Publish) bool {
 		return true
 	}
 	c.endRun(sc)
-	if p.Topic[0] == '$' {
+	if p.Topic[0] == '$' || c.b.bounds.Load().outsized(p.Topic) != nil {
 		return false
 	}
 	r.plan = sc.routes.plan(c.b, p.Topic)

@@ -90,6 +90,7 @@ type Limited struct {
 	Retained      uint64 `json:"retained"`      // MaxRetained, MaxRetainedBytes
 	Replays       uint64 `json:"replays"`       // subscriptions refused while too much retained was still owed
 	Stuck         uint64 `json:"stuck"`         // messages refused while the store took nothing
+	Topics        uint64 `json:"topics"`        // MaxTopicLevels, MaxTopicLength: messages, wills and filters
 	RateHeld      uint64 `json:"rate_held"`     // pauses in reading a client that published faster than ClientRate, ListenerRate and Rate let it
 	RateRefused   uint64 `json:"rate_refused"`  // messages of such, OverRate being Refuse
 	RateCutOff    uint64 `json:"rate_cut_off"`  // such clients disconnected
@@ -98,19 +99,19 @@ type Limited struct {
 func (r *Refused) all() uint64 { return r.Full + r.Accept + r.Handshake + r.Connect }
 func (d *Dropped) all() uint64 { return d.Slow + d.Queue + d.Here + d.Lost }
 func (l *Limited) all() uint64 {
-	return l.Sessions + l.Subscriptions + l.Retained + l.Replays + l.Stuck + l.RateRefused + l.RateCutOff
+	return l.Sessions + l.Subscriptions + l.Retained + l.Replays + l.Stuck + l.Topics + l.RateRefused + l.RateCutOff
 }
 
 // limited is Limited as it is counted.
 type limited struct {
-	sessions, subscriptions, retained, replays, stuck atomic.Uint64
-	rateHeld, rateRefused, rateEnded                  atomic.Uint64
+	sessions, subscriptions, retained, replays, stuck, topics atomic.Uint64
+	rateHeld, rateRefused, rateEnded                          atomic.Uint64
 }
 
 func (l *limited) public() Limited {
 	return Limited{
 		Sessions: l.sessions.Load(), Subscriptions: l.subscriptions.Load(), Retained: l.retained.Load(),
-		Replays: l.replays.Load(), Stuck: l.stuck.Load(),
+		Replays: l.replays.Load(), Stuck: l.stuck.Load(), Topics: l.topics.Load(),
 		RateHeld: l.rateHeld.Load(), RateRefused: l.rateRefused.Load(), RateCutOff: l.rateEnded.Load(),
 	}
 }
@@ -141,6 +142,8 @@ type counters struct {
 func (n *counters) refusedPublish(why *Refusal) {
 	switch why {
 	case errRetainedFull, errTooFast:
+	case errTopicLong, errTopicDeep:
+		n.limited.topics.Add(1)
 	case errStuck:
 		n.limited.stuck.Add(1)
 	default:

@@ -55,7 +55,11 @@ func (c *conn) subscribe(sc *scratch, p *packet.Subscribe) error {
 // messages are due.
 func (c *conn) subscribeOne(sc *scratch, p *packet.Subscribe, req packet.Subscription) (sub *subscription, retained bool, refused mqtt.ReasonCode) {
 	// [MQTT-4.7.1-1, 5.0] [MQTT-4.7.1-2, 5.0] [MQTT-4.7.3-1, 5.0] [MQTT-4.8.2-1, 5.0] [MQTT-4.8.2-2, 5.0]
-	if topic.CheckFilter(req.Filter) != nil || topic.Levels(req.Filter) > c.b.bounds.Load().MaxTopicLevels {
+	if topic.CheckFilter(req.Filter) != nil {
+		return nil, false, mqtt.TopicFilterInvalid
+	}
+	if c.b.bounds.Load().outsized(req.Filter) != nil {
+		c.b.count.limited.topics.Add(1)
 		return nil, false, mqtt.TopicFilterInvalid
 	}
 	sub = &subscription{s: c.session, seq: c.b.sequence.Add(1), spec: Subscription{

@@ -192,6 +192,12 @@ func (ds *doors) listeners(except []int) []midge.Listener {
 	return all
 }
 
+// rate is that of a listener's clients together.
+func (ds *doors) rate(listener string) midge.Rate {
+	l := ds.of(listener).rules.Load().listener
+	return l.Rate()
+}
+
 // install sets the hooks.
 func (ds *doors) install(h *midge.Hooks) {
 	h.Authenticate = func(ctx context.Context, c *midge.Connect) error {

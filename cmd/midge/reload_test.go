@@ -80,6 +80,31 @@ func TestReload(t *testing.T) {
 	}
 }
 
+// A listener's rate takes effect with a reload.
+func TestReloadRates(t *testing.T) {
+	dir := t.TempDir()
+	file, pid := filepath.Join(dir, "m.toml"), filepath.Join(dir, "pid")
+	base := "[process]\npid_file = 'pid'\n[limits]\nover_rate = 'disconnect'\n[[listener]]\nurl = 'tcp://127.0.0.1:0'\n"
+	writeFile(t, file, base)
+	urls, logged, _ := loggedServing(t, "serve", "-c", file)
+	_, addr, _ := strings.Cut(urls[0], "://")
+	host, port, _ := strings.Cut(addr, ":")
+	pub := func() { // it comes again when it is cut off
+		if code, _, errs := runFor(t, "pub", "-h", host, "-p", port, "-t", "t", "-m", "x", "-q", "1", "--repeat", "20", "-V", "5"); code != exitOK {
+			t.Error(errs)
+		}
+	}
+	pub()
+	writeFile(t, file, base+"message_rate = 10\n")
+	if code, _, errs := runFor(t, "reload", "--pid-file", pid); code != exitOK {
+		t.Fatal(errs)
+	}
+	logged("changed=listener.0.message_rate")
+	pub()
+	logged("faster than they may")
+	logged("message rate too high")
+}
+
 // A file that changes is read again, if that is wished for.
 func TestReloadWatches(t *testing.T) {
 	dir := t.TempDir()

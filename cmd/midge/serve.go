@@ -213,6 +213,7 @@ func (r *running) start() (*midge.Broker, error) {
 	cfg.Logger, cfg.Store = r.log, r.store()
 	cfg.Listeners = r.doors.listeners(r.svc.serves)
 	r.doors.install(&cfg.Hooks)
+	cfg.ListenerRate = r.doors.rate
 	applyMemory(r.cfg)
 	b, err := midge.New(cfg)
 	if err != nil {

@@ -44,6 +44,9 @@ func (c *Config) Check() error {
 	if w := c.HTTP.WhenDown; w != "refuse" && w != "next" {
 		fail("http.when_down", "%q is neither refuse nor next", w)
 	}
+	if _, known := overRates[c.Limits.OverRate]; !known {
+		fail("limits.over_rate", "%q is none of hold, refuse and disconnect", c.Limits.OverRate)
+	}
 	if f := c.Log.Format; f != "text" && f != "json" {
 		fail("log.format", "%q is neither text nor json", f)
 	}
@@ -52,6 +55,12 @@ func (c *Config) Check() error {
 	}
 	return errors.Join(errs...)
 }
+
+// The highest rates.
+const (
+	topMessages = 1e9
+	topBytes    = min(1<<40, math.MaxInt)
+)
 
 // checkNumbers has package midge look at its own, and says them by their keys.
 func (c *Config) checkNumbers(fail func(path, format string, args ...any)) {
@@ -72,6 +81,11 @@ func (c *Config) checkNumbers(fail func(path, format string, args ...any)) {
 		{"limits.max_queued_messages", int64(l.MaxQueuedMessages), 1, 1 << 30},
 		{"limits.max_queued_bytes", int64(l.MaxQueuedBytes), 1024, min(1<<40, math.MaxInt)},
 		{"limits.max_topic_levels", int64(l.MaxTopicLevels), 1, 65535},
+		{"limits.max_topic_length", int64(l.MaxTopicLength), 1, 65535},
+		{"limits.client_message_rate", int64(l.ClientMessageRate), 0, topMessages},
+		{"limits.client_byte_rate", int64(l.ClientByteRate), 0, topBytes},
+		{"limits.message_rate", int64(l.MessageRate), 0, topMessages},
+		{"limits.byte_rate", int64(l.ByteRate), 0, topBytes},
 		{"limits.max_subscriptions", int64(l.MaxSubscriptions), 1, 1 << 30},
 		{"limits.max_connections", int64(l.MaxConnections), 0, 1 << 30},
 		{"limits.max_sessions", int64(l.MaxSessions), 1, 1 << 30},
@@ -90,6 +104,7 @@ func (c *Config) checkNumbers(fail func(path, format string, args ...any)) {
 	}{
 		{"mqtt.max_keep_alive", m.MaxKeepAlive, 0, 65535 * time.Second},
 		{"mqtt.max_session_expiry", m.MaxSessionExpiry, Duration(-time.Second), 100 * 8766 * time.Hour},
+		{"limits.rate_burst", l.RateBurst, Duration(500 * time.Millisecond), time.Hour},
 		{"limits.connect_timeout", l.ConnectTimeout, Duration(time.Millisecond), time.Hour},
 		{"limits.write_timeout", l.WriteTimeout, Duration(time.Millisecond), time.Hour},
 	} {
@@ -183,6 +198,12 @@ func (l *Listener) check(fail func(key, format string, args ...any)) {
 	}
 	if l.MaxConnections < 0 {
 		fail("max_connections", "is less than 0")
+	}
+	if l.MessageRate < 0 || l.MessageRate > topMessages {
+		fail("message_rate", "%d is not within 0 to %d", l.MessageRate, topMessages)
+	}
+	if l.ByteRate < 0 || l.ByteRate > topBytes {
+		fail("byte_rate", "%d is not within 0 to %d", l.ByteRate, topBytes)
 	}
 }
 

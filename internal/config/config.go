@@ -37,6 +37,8 @@ type Listener struct {
 	Ciphers        []string `toml:"ciphers" live:"yes" help:"Cipher suites of TLS 1.2, by their OpenSSL or IANA names. Unsaid: every safe one."`
 	Origins        []string `toml:"ws_origins" help:"Web pages that may connect over WebSocket, such as https://example.org; * is any. Unsaid: pages of this host."`
 	MaxConnections int      `toml:"max_connections" live:"yes" help:"Clients connected here at once; 0: no bound of its own."`
+	MessageRate    int      `toml:"message_rate" live:"yes" help:"Messages a second that all clients of this listener may publish together; 0: no bound of its own."`
+	ByteRate       Size     `toml:"byte_rate" live:"yes" help:"Bytes of PUBLISH packets a second, likewise."`
 	Protocols      []string `toml:"protocols" live:"yes" help:"Versions of MQTT that are spoken: 3.1, 3.1.1, 5. Unsaid: all."`
 	Interface      string   `toml:"interface" help:"Network interface the socket is bound to, such as eth0 (Linux)."`
 	IP             string   `toml:"ip" help:"4 or 6: that version of IP alone."`
@@ -110,12 +112,19 @@ type Limits struct {
 	MaxInflight       int      `toml:"max_inflight" help:"Messages of QoS 1 and 2 in flight to a client."`
 	MaxQueuedMessages int      `toml:"max_queued_messages" live:"yes" help:"Messages that wait for a client."`
 	MaxQueuedBytes    Size     `toml:"max_queued_bytes" live:"yes" help:"Bytes that wait for a client."`
-	MaxTopicLevels    int      `toml:"max_topic_levels" live:"yes" help:"Levels of a filter or a retained message's topic."`
+	MaxTopicLevels    int      `toml:"max_topic_levels" live:"yes" help:"Levels of a topic or a filter."`
+	MaxTopicLength    Size     `toml:"max_topic_length" live:"yes" help:"Bytes of a topic or a filter, 1 to 65535."`
 	MaxSubscriptions  int      `toml:"max_subscriptions" live:"yes" help:"Subscriptions of a client."`
 	MaxConnections    int      `toml:"max_connections" live:"yes" help:"Connections in all; 0: as many as the system allows."`
 	MaxSessions       int      `toml:"max_sessions" live:"yes" help:"Sessions that may outlive their connections."`
 	MaxRetained       int      `toml:"max_retained" live:"yes" help:"Retained messages."`
 	MaxRetainedBytes  Size     `toml:"max_retained_bytes" live:"yes" help:"Retained messages in bytes."`
+	ClientMessageRate int      `toml:"client_message_rate" live:"yes" help:"Messages a second that one client may publish; 0: as many as it likes."`
+	ClientByteRate    Size     `toml:"client_byte_rate" live:"yes" help:"Bytes of PUBLISH packets a second, likewise."`
+	MessageRate       int      `toml:"message_rate" live:"yes" help:"Messages a second that all clients may publish together; 0: as many as they like. A listener may have a rate, too."`
+	ByteRate          Size     `toml:"byte_rate" live:"yes" help:"Bytes of PUBLISH packets a second, likewise."`
+	RateBurst         Duration `toml:"rate_burst" live:"yes" help:"What may come at once, as the time in which it comes at the rate, 500ms to 1h."`
+	OverRate          string   `toml:"over_rate" live:"yes" help:"What becomes of more: hold, the client is read no further until there is room; refuse, 5.0 clients are told (quota exceeded), QoS 0 is dropped, older ones are held; disconnect (message rate too high)."`
 	ConnectTimeout    Duration `toml:"connect_timeout" help:"From accept to CONNACK."`
 	WriteTimeout      Duration `toml:"write_timeout" live:"yes" help:"A client that takes no byte for so long is cut off."`
 	Memory            Size     `toml:"memory" live:"yes" help:"Memory the process tries to stay below by collecting garbage earlier; 0: no target. It drops nothing."`
@@ -155,8 +164,9 @@ func Default() *Config {
 		Limits: Limits{
 			MaxPacketSize: Size(d.MaxPacketSize), MaxInflight: d.MaxInflight,
 			MaxQueuedMessages: d.MaxQueuedMessages, MaxQueuedBytes: Size(d.MaxQueuedBytes),
-			MaxTopicLevels: d.MaxTopicLevels, MaxSubscriptions: d.MaxSubscriptions,
+			MaxTopicLevels: d.MaxTopicLevels, MaxTopicLength: Size(d.MaxTopicLength), MaxSubscriptions: d.MaxSubscriptions,
 			MaxSessions: d.MaxSessions, MaxRetained: d.MaxRetained, MaxRetainedBytes: Size(d.MaxRetainedBytes),
+			RateBurst: Duration(d.RateBurst), OverRate: "hold",
 			ConnectTimeout: Duration(d.ConnectTimeout), WriteTimeout: Duration(d.WriteTimeout),
 		},
 		Log: Log{Level: "info", To: "stderr", Format: "text", Time: true},
@@ -180,6 +190,13 @@ func (c *Config) ListenAt(url string) *Listener {
 
 func defaultListener() Listener { return Listener{URL: midge.DefaultListen, TLSMin: "1.2"} }
 
+var overRates = map[string]midge.OverRate{"hold": midge.HoldBack, "refuse": midge.Refuse, "disconnect": midge.CutOff}
+
+// Rate is that of all clients of the listener together.
+func (l *Listener) Rate() midge.Rate {
+	return midge.Rate{Messages: l.MessageRate, Bytes: int(l.ByteRate)}
+}
+
 // Broker is what the configuration says to package midge, listeners, hooks,
 // store and logger left out.
 func (c *Config) Broker() midge.Config {
@@ -197,8 +214,11 @@ func (c *Config) Broker() midge.Config {
 		MaxKeepAlive: time.Duration(m.MaxKeepAlive), MaxSessionExpiry: time.Duration(m.MaxSessionExpiry),
 		ResponseInformation: m.ResponseInformation,
 		MaxInflight:         l.MaxInflight, MaxQueuedMessages: l.MaxQueuedMessages, MaxQueuedBytes: int(l.MaxQueuedBytes),
-		MaxAliasesOut: offOrNumber(m.AliasesOut), MaxTopicLevels: l.MaxTopicLevels, MaxSubscriptions: l.MaxSubscriptions,
+		MaxAliasesOut: offOrNumber(m.AliasesOut), MaxTopicLevels: l.MaxTopicLevels, MaxTopicLength: int(l.MaxTopicLength), MaxSubscriptions: l.MaxSubscriptions,
 		MaxConnections: l.MaxConnections, MaxSessions: l.MaxSessions, MaxRetained: l.MaxRetained, MaxRetainedBytes: int(l.MaxRetainedBytes),
+		ClientRate: midge.Rate{Messages: l.ClientMessageRate, Bytes: int(l.ClientByteRate)},
+		Rate:       midge.Rate{Messages: l.MessageRate, Bytes: int(l.ByteRate)},
+		RateBurst:  time.Duration(l.RateBurst), OverRate: overRates[l.OverRate],
 		ConnectTimeout: time.Duration(l.ConnectTimeout), WriteTimeout: time.Duration(l.WriteTimeout),
 		SysInterval: time.Duration(m.SysInterval),
 	}
