@@ -54,7 +54,6 @@ func TestLoopHoldsBack(t *testing.T) {
 				return (&peer{t: t, nc: nc}).greet(id, func(c *packet.Connect) { c.KeepAlive = 1 })
 			}
 			p, q, r := dial("p"), dial("q"), dial("r")
-			start = time.Now()
 			p.flood(all, 1, 300)
 			q.subscribe("q", 0)
 			q.publish("q", "here", 0)
