@@ -2,6 +2,7 @@ package main
 
 import (
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -31,7 +32,8 @@ func checkConfig(f *serveFlags, out io.Writer) error {
 		}
 	}
 	rules, _, err := allRules(c, nil)
-	if err != nil {
+	_, bad := adminRulesFor(&c.Admin)
+	if err := errors.Join(err, bad); err != nil {
 		return err
 	}
 	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
@@ -45,13 +47,23 @@ func checkConfig(f *serveFlags, out io.Writer) error {
 	if c.Data.Dir != "" {
 		data = fmt.Sprintf("%s, durability %s", c.Data.Dir, c.Data.Durability)
 	}
-	fmt.Fprintf(out, "\ndata  %s\nlog   %s, to %s\n", data, c.Log.Level, c.Log.To)
+	fmt.Fprintf(out, "\ndata  %s\nlog   %s, to %s\nadmin %s\n", data, c.Log.Level, c.Log.To, aboutAdmin(&c.Admin))
 	for i := range c.Listeners {
 		if l := &c.Listeners[i]; c.Locked(l) {
 			fmt.Fprintf(out, "\nnobody can come in at %s: give it users (password_file), certificates\n(user_from_cert) or allow_anonymous\n", l.URL)
 		}
 	}
 	return nil
+}
+
+func aboutAdmin(a *config.Admin) string {
+	switch {
+	case a.URL == "":
+		return "off; [admin] url changes that"
+	case a.TokenFile != "":
+		return a.URL + ", with the token of " + a.TokenFile
+	}
+	return a.URL + ", for this machine alone"
 }
 
 func whoComesIn(c *config.Config, l *config.Listener) string {

@@ -17,6 +17,7 @@ const (
 	exitOK     = 0
 	exitFailed = 1 // the work itself went wrong
 	exitUsage  = 2 // the command line did
+	exitNone   = 3 // who was named is not there
 )
 
 // A command is one word of the binary.
@@ -33,6 +34,8 @@ func commands() []command {
 		{"check", "look through a configuration, or what the broker has stored", checkCmd},
 		{"import", "make a configuration of a mosquitto.conf", importCmd},
 		{"reload", "have a running broker read its configuration again", reloadCmd},
+		{"clients", "list the clients of a running broker", clientsCmd},
+		{"kick", "disconnect clients of a running broker", kickCmd},
 		{"pub", "publish messages", pubCmd},
 		{"sub", "subscribe and print messages", subCmd},
 		{"rr", "make a request and print the response", rrCmd},

@@ -43,6 +43,9 @@ func reloadCmd(_ context.Context, args []string, out, errs io.Writer) error {
 		if err == nil {
 			_, _, err = allRules(c, nil)
 		}
+		if err == nil {
+			_, err = adminRulesFor(&c.Admin)
+		}
 		if err != nil {
 			return fmt.Errorf("%w\nnothing was reloaded", err)
 		}
@@ -147,6 +150,11 @@ func (r *running) reload(b *midge.Broker) {
 		return
 	}
 	c, live, restart := r.cfg.Take(c)
+	rules, err := adminRulesFor(&c.Admin)
+	if err != nil {
+		r.log.Error("nothing was reloaded", "error", err)
+		return
+	}
 	gone, err := r.doors.apply(b, c)
 	if err != nil {
 		r.log.Error("nothing was reloaded", "error", err)
@@ -159,6 +167,7 @@ func (r *running) reload(b *midge.Broker) {
 		r.level.Set(level)
 	}
 	applyMemory(c)
+	r.admin.apply(rules)
 	r.cfg = c
 	if len(restart) > 0 {
 		r.log.Warn("what has changed there needs a restart; until then it is as it was", "keys", strings.Join(restart, " "))

@@ -34,6 +34,7 @@ type serveFlags struct {
 	origins           list
 	anonymous         bool
 	passwords, acl    string
+	admin             string
 	verbose           bool
 	data              dataFlags
 }
@@ -78,6 +79,7 @@ func (f *serveFlags) define(fs *flag.FlagSet) {
 	fs.BoolVar(&f.anonymous, "allow-anonymous", false, "let in clients without credentials, on every listener (default: on loopback and unix sockets alone)")
 	fs.StringVar(&f.passwords, "password-file", "", "`file` with users and passwords, as midge passwd or mosquitto_passwd write it")
 	fs.StringVar(&f.acl, "acl-file", "", "`file` with rules about topics, Mosquitto's or midge's")
+	fs.StringVar(&f.admin, "admin", "", "serve metrics, health and what midge top shows at `url`: host:port of this machine, or the path of a unix socket")
 	fs.BoolVar(&f.verbose, "v", false, "log every connection")
 	f.data.define(fs)
 }
@@ -106,6 +108,7 @@ Examples:
   midge serve --tls :8883 --wss :8443 --cert server.pem --key server.key
   midge serve --set limits.max_packet_size=64KiB
   midge serve --unix /run/midge.sock
+  midge serve --tcp :1883 --admin 127.0.0.1:9883
   midge serve --data /var/lib/midge
   midge serve --data /var/lib/midge --durability interval --interval 200ms`)
 	f.define(fs.FlagSet)
@@ -157,6 +160,7 @@ type running struct {
 	svc   *service
 	doors *doors
 	data  *disk.Store // nil: none
+	admin *adminServer
 	out   io.Writer
 	log   *slog.Logger
 	level *slog.LevelVar
@@ -181,7 +185,11 @@ func (r *running) until(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(err, closeData())
 	}
+	if r.admin, err = openAdmin(&r.cfg.Admin, b, r.log); err != nil {
+		return errors.Join(err, b.Close(), closeData())
+	}
 	greet(r.out, b.Addrs())
+	r.admin.greet(r.out)
 	sayWhoComesIn(r.log, r.cfg)
 	r.svc.tell(r.svc.Ready())
 	if r.data != nil {
@@ -197,7 +205,7 @@ func (r *running) until(ctx context.Context) error {
 	ended := make(chan error, 1)
 	go func() {
 		watching.Wait()
-		ended <- errors.Join(b.Close(), closeData())
+		ended <- errors.Join(b.Close(), closeData(), r.admin.close())
 	}()
 	select {
 	case err := <-ended:

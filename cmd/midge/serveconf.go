@@ -82,6 +82,9 @@ func (f *serveFlags) apply(c *config.Config) error {
 	}
 	c.Auth.PasswordFile = cmp.Or(f.passwords, c.Auth.PasswordFile)
 	c.Auth.ACLFile = cmp.Or(f.acl, c.Auth.ACLFile)
+	if f.admin != "" {
+		c.Admin.URL = adminURL(f.admin)
+	}
 	if f.verbose {
 		c.Log.Level, c.Log.Connections = "debug", true
 	}

@@ -38,7 +38,7 @@ var arrows = map[string][]string{
 	"conform": {"mqtt"},                                                                                                // docs/decisions/0004
 	"bench":   {"mqtt", "packet", "topic", "flow", "link", "transport"},
 
-	"cmd/midge": {"", "bench", "tiny", "tiny/host", "conform", "transport", "mqtt", "client", "topic", "store", "store/disk", "auth", "auth/jwt", "auth/web", "internal/systemd", "internal/config", "internal/mosquitto", "internal/man"},
+	"cmd/midge": {"", "admin", "bench", "tiny", "tiny/host", "conform", "transport", "mqtt", "client", "topic", "store", "store/disk", "auth", "auth/jwt", "auth/web", "internal/systemd", "internal/config", "internal/mosquitto", "internal/man"},
 
 	"store":           {"mqtt"},
 	"store/memory":    {"mqtt", "store"},

@@ -38,6 +38,7 @@ func (c *Config) Check() error {
 		fail("data", "%w", err)
 	}
 	c.checkNumbers(fail)
+	c.Admin.check(func(key, format string, args ...any) { fail("admin."+key, format, args...) })
 	if _, _, err := c.Log.Slog(); err != nil {
 		fail("log.level", "%w", err)
 	}
@@ -255,9 +256,13 @@ func (l *Listener) Mode() (fs.FileMode, error) {
 	if l.UnixMode == "" {
 		return 0, nil
 	}
-	n, err := strconv.ParseUint(l.UnixMode, 8, 9)
+	return parseMode(l.UnixMode)
+}
+
+func parseMode(s string) (fs.FileMode, error) {
+	n, err := strconv.ParseUint(s, 8, 9)
 	if err != nil || n == 0 {
-		return 0, fmt.Errorf("%q is no mode, such as 0660", l.UnixMode)
+		return 0, fmt.Errorf("%q is no mode, such as 0660", s)
 	}
 	return fs.FileMode(n), nil
 }

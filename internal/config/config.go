@@ -16,6 +16,7 @@ type Config struct {
 	Data      Data       `toml:"data" help:"What outlives the process."`
 	MQTT      MQTT       `toml:"mqtt" help:"What is offered to clients."`
 	Limits    Limits     `toml:"limits" help:"Bounds of what clients can make the broker hold. What is over them is refused or dropped, counted and logged once."`
+	Admin     Admin      `toml:"admin" help:"What an operator sees and does: metrics, health, midge top. Off without a url."`
 	Log       Log        `toml:"log" help:"What an operator hears."`
 	Process   Process    `toml:"process" help:"The process itself."`
 }
@@ -130,6 +131,16 @@ type Limits struct {
 	Memory            Size     `toml:"memory" live:"yes" help:"Memory the process tries to stay below by collecting garbage earlier; 0: no target. It drops nothing."`
 }
 
+// Admin is package admin.
+type Admin struct {
+	URL       string `toml:"url" help:"Where to serve it: http://host:port, https://host:port or unix:///path, as in http://127.0.0.1:9883. For other machines it takes token_file."`
+	TokenFile string `toml:"token_file" live:"yes" help:"File with what a request has to bear (Authorization: Bearer), 16 bytes or more; a line end behind it does not count. Unsaid: nobody but this machine may ask."`
+	Cert      string `toml:"cert" live:"yes" help:"PEM file with the certificate of https, and those between it and its root."`
+	Key       string `toml:"key" live:"yes" help:"PEM file with its private key."`
+	UnixMode  string `toml:"unix_mode" help:"Permissions of the unix socket: who may connect may do everything."`
+	Profiles  bool   `toml:"profiles" help:"Offer profiles of the running program, for go tool pprof."`
+}
+
 // Log is about the log.
 type Log struct {
 	Level       string `toml:"level" live:"yes" help:"debug, info, warn, error or none."`
@@ -169,7 +180,8 @@ func Default() *Config {
 			RateBurst: Duration(d.RateBurst), OverRate: "hold",
 			ConnectTimeout: Duration(d.ConnectTimeout), WriteTimeout: Duration(d.WriteTimeout),
 		},
-		Log: Log{Level: "info", To: "stderr", Format: "text", Time: true},
+		Admin: Admin{UnixMode: "0600"},
+		Log:   Log{Level: "info", To: "stderr", Format: "text", Time: true},
 	}
 }
 

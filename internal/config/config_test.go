@@ -97,6 +97,12 @@ func TestCheck(t *testing.T) {
 		{"http.when_down=panic", "neither refuse nor next"},
 		{"log.format=xml", "neither text nor json"},
 		{"process.watch=1ms", "process.watch"},
+		{"admin.url=ftp://x:1", "admin.url: "},
+		{"admin.url=http://127.0.0.1", "no port"},
+		{"admin.url=http://127.0.0.1:1/x", "at the root"},
+		{"admin.url=http://:9883", "admin.token_file: http://:9883 is for other machines"},
+		{"admin.url=https://127.0.0.1:9883", "admin.cert: https needs"},
+		{"admin.url=unix://", "names no file"},
 	} {
 		cfg := Default()
 		cfg.Complete()
