@@ -114,3 +114,6 @@ func (a address) wrapper(opts Options) (func(net.Listener) Listener, error) {
 	}
 	return func(ln net.Listener) Listener { return newStreamListener(ln, a.kind, opts) }, nil
 }
+
+// urlOf is where something is bound: the zone of an IPv6 address is escaped.
+func urlOf(k Kind, host string) string { return (&url.URL{Scheme: string(k), Host: host}).String() }

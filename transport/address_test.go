@@ -46,3 +46,12 @@ func TestParseAddressRefuses(t *testing.T) {
 		}
 	}
 }
+
+// What a listener says of itself is read as the same.
+func TestURLOfZone(t *testing.T) {
+	const host = "[fe80::1%eth0]:1883"
+	got, err := parseAddress(urlOf(TCP, host))
+	if err != nil || got.host != host {
+		t.Errorf("%q, %v", got.host, err)
+	}
+}

@@ -33,7 +33,7 @@ func (l *streamListener) String() string {
 	file := l.Addr().String()
 	switch {
 	case l.kind != Unix:
-		return string(l.kind) + "://" + file
+		return urlOf(l.kind, file)
 	case !path.IsAbs(file):
 		return "unix:" + file
 	}

@@ -171,7 +171,7 @@ func (l *tlsListener) Accept() (Conn, error) {
 	return &tlsConn{tls.Server(c, l.config)}, nil
 }
 
-func (l *tlsListener) String() string { return "tls://" + l.Addr().String() }
+func (l *tlsListener) String() string { return urlOf(TLS, l.Addr().String()) }
 
 // A tlsConn serves both ends.
 type tlsConn struct{ *tls.Conn }

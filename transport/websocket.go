@@ -123,7 +123,7 @@ func (w errorWriter) Write(p []byte) (int, error) {
 }
 
 func (l *wsListener) Addr() net.Addr { return l.pending.Addr() }
-func (l *wsListener) String() string { return string(l.kind) + "://" + l.Addr().String() + l.path }
+func (l *wsListener) String() string { return urlOf(l.kind, l.Addr().String()) + l.path }
 
 func (l *wsListener) Accept() (Conn, error) {
 	for {
