@@ -26,7 +26,7 @@ import (
 type doors struct {
 	log  *slog.Logger
 	all  []*door // immutable; in the order of the configuration
-	rest *door   // for sockets handed over that no listener is about
+	wall *door   // immutable; where no listener is, nobody comes in
 
 	keepers *keepers // owned by who applies
 
@@ -58,6 +58,11 @@ func rulesFor(c *config.Config, l config.Listener, k *keepers) (*doorRules, erro
 	if name, said := l.CertName(); said {
 		p.Authenticators = append(p.Authenticators, auth.Certificates{Name: name, Required: l.WantsCert() == transport.RequireClientCert})
 	}
+	// Tokens before passwords, which cost a hash to say no.
+	if k.tokens != nil {
+		p.Authenticators = append(p.Authenticators, k.tokens)
+		p.Methods = append(p.Methods, k.tokens)
+	}
 	if file := either(l.PasswordFile, c.Auth.PasswordFile); file != "" {
 		users, err := auth.OpenPasswords(file)
 		if err != nil {
@@ -66,8 +71,9 @@ func rulesFor(c *config.Config, l config.Listener, k *keepers) (*doorRules, erro
 		p.Authenticators = append(p.Authenticators, users)
 		p.Methods = append(p.Methods, auth.Scram{Users: users})
 	}
-	p.Authenticators = append(p.Authenticators, k.authenticators()...)
-	p.Methods = append(p.Methods, k.methods()...)
+	if k.service != nil {
+		p.Authenticators = append(p.Authenticators, k.service)
+	}
 	if file := either(l.ACLFile, c.Auth.ACLFile); file != "" {
 		var err error
 		if p.ACL, err = auth.LoadACL(file); err != nil {
@@ -111,25 +117,28 @@ func newDoors(c *config.Config, log *slog.Logger) (*doors, error) {
 	}
 	ds.keepers = k
 	for _, r := range rules {
-		d := &door{guard: auth.New(r.policy)}
-		d.rules.Store(r)
-		d.guard.Install(&d.hooks)
-		ds.all = append(ds.all, d)
+		ds.all = append(ds.all, newDoor(r))
 	}
-	ds.rest = ds.all[len(ds.all)-1]
-	ds.all = ds.all[:len(ds.all)-1]
+	ds.wall = newDoor(&doorRules{policy: auth.Policy{Anonymous: auth.AnonymousNever}})
 	ds.global.Store(c)
 	return ds, nil
 }
 
-// allRules are those of each listener, and of sockets that no listener is
-// about. The error names everything that could not be read.
+func newDoor(r *doorRules) *door {
+	d := &door{guard: auth.New(r.policy)}
+	d.rules.Store(r)
+	d.guard.Install(&d.hooks)
+	return d
+}
+
+// allRules are those of each listener. The error names everything that could
+// not be read.
 func allRules(c *config.Config, before *keepers) (all []*doorRules, k *keepers, err error) {
 	var errs []error
 	if k, err = newKeepers(c, before); err != nil {
 		errs = append(errs, err)
 	}
-	for _, l := range append(slices.Clone(c.Listeners), config.Listener{}) {
+	for _, l := range c.Listeners {
 		r, err := rulesFor(c, l, k)
 		if err != nil && !slices.ContainsFunc(errs, func(e error) bool { return e.Error() == err.Error() }) {
 			errs = append(errs, err)
@@ -146,7 +155,7 @@ func (ds *doors) of(listener string) *door {
 	if d := ds.places[config.Place(listener)]; d != nil {
 		return d
 	}
-	return ds.rest
+	return ds.wall
 }
 
 func (ds *doors) bound(place string, d *door) {
@@ -210,7 +219,10 @@ func (ds *doors) install(h *midge.Hooks) {
 	h.Enhanced = func(ctx context.Context, c *midge.Connect, method string) midge.Exchange {
 		d := ds.of(c.Listener)
 		x := d.hooks.Enhanced(ctx, c, method)
-		if err := d.admits(c, ds.global.Load()); x != nil && err != nil {
+		if x == nil || c.Access != nil { // one who is in, and re-authenticates
+			return x
+		}
+		if err := d.admits(c, ds.global.Load()); err != nil {
 			return refusing{err}
 		}
 		return x
@@ -275,7 +287,7 @@ func (ds *doors) apply(b *midge.Broker, c *config.Config) (gone []midge.ClientIn
 	ds.keepers = k
 	ds.global.Store(c)
 	certs := false
-	for i, d := range append(slices.Clone(ds.all), ds.rest) {
+	for i, d := range ds.all {
 		d.rules.Store(rules[i])
 		gone = append(gone, d.guard.Apply(b, rules[i].policy)...)
 		certs = certs || rules[i].tls != nil && rules[i].tls.ClientAuth != tls.NoClientCert

@@ -8,7 +8,6 @@ import (
 	"reflect"
 	"time"
 
-	"github.com/midgemq/midge/auth"
 	"github.com/midgemq/midge/auth/jwt"
 	"github.com/midgemq/midge/auth/web"
 	"github.com/midgemq/midge/internal/config"
@@ -75,21 +74,4 @@ func secret(key, path string) ([]byte, error) {
 		return nil, fmt.Errorf("%s: %w", key, err)
 	}
 	return bytes.TrimRight(text, "\r\n"), nil
-}
-
-func (k *keepers) authenticators() (all []auth.Authenticator) {
-	if k.tokens != nil {
-		all = append(all, k.tokens)
-	}
-	if k.service != nil {
-		all = append(all, k.service)
-	}
-	return all
-}
-
-func (k *keepers) methods() []auth.Method {
-	if k.tokens == nil {
-		return nil
-	}
-	return []auth.Method{k.tokens}
 }

@@ -9,25 +9,7 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
-	"github.com/midgemq/midge/auth"
 )
-
-// passwords is a password file in which everybody's password is the name.
-func passwords(t *testing.T, path string, users ...string) {
-	t.Helper()
-	f := auth.NewPasswordFile(path)
-	for _, u := range users {
-		h, err := auth.HashPassword("sha512", u, 0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		f.Set(u, h)
-	}
-	if err := f.Write(); err != nil {
-		t.Fatal(err)
-	}
-}
 
 // A reload takes up users, rules, limits and the level of the log; one who may
 // stay stays, one who may not goes; a mistake changes nothing.

@@ -1,0 +1,120 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/midgemq/midge"
+	"github.com/midgemq/midge/auth"
+	"github.com/midgemq/midge/client"
+	"github.com/midgemq/midge/internal/config"
+	"github.com/midgemq/midge/mqtt"
+)
+
+// bearer is a client's end of the method JWT.
+type bearer func() string
+
+func (bearer) Method() string                          { return "JWT" }
+func (b bearer) Start(context.Context) ([]byte, error) { return []byte(b()), nil }
+func (bearer) Continue(context.Context, []byte) ([]byte, error) {
+	return nil, errors.New("there is no more to say")
+}
+func (bearer) Finish(context.Context, []byte) error { return nil }
+
+// One who is in is not asked again whether there is room, and not by a name it
+// has from the broker.
+func TestReauthenticateInFullHouse(t *testing.T) {
+	dir := t.TempDir()
+	key := strings.Repeat("k", 32)
+	writeFile(t, filepath.Join(dir, "secret"), key)
+	file := filepath.Join(dir, "m.toml")
+	writeFile(t, file, `
+[[listener]]
+url = "tcp://127.0.0.1:0"
+max_connections = 1
+[auth]
+id_prefixes = ["esp-"]
+[jwt]
+algorithms = ["HS256"]
+secret_file = "secret"
+`)
+	urls := serving(t, "serve", "-c", file)
+	token := func() string {
+		return signed(key, fmt.Sprintf(`{"sub":"esp","exp":%d}`, time.Now().Add(time.Hour).Unix()))
+	}
+	c, err := client.Dial(t.Context(), strings.Replace(urls[0], "tcp", "mqtt", 1), client.Options{AssignedID: true, Auth: bearer(token), Version: mqtt.V5})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if err := c.Reauthenticate(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// Tokens are known at a glance. A password costs a hash, and those are few at
+// a time: devices that come back all at once would be told "server busy".
+func TestTokensComeBeforePasswords(t *testing.T) {
+	dir := t.TempDir()
+	c := config.Default()
+	c.Complete()
+	c.Auth.PasswordFile, c.JWT.SecretFile = filepath.Join(dir, "users"), filepath.Join(dir, "secret")
+	c.JWT.Algorithms = []string{"HS256"}
+	passwords(t, c.Auth.PasswordFile, "alice")
+	writeFile(t, c.JWT.SecretFile, strings.Repeat("k", 32))
+	rules, _, err := allRules(c, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, first := rules[0].policy.Authenticators[0].(*auth.Passwords); first {
+		t.Error("a token is held against passwords first")
+	}
+}
+
+// A connection finds its listener whatever the address looks like, and through
+// a listener there is none of nobody comes in.
+func TestDoorOfListener(t *testing.T) {
+	for _, c := range []struct{ configured, bound string }{
+		{"tcp://[fe80::1%25eth0]:1883", "tcp://[fe80::1%25eth0]:1883"},
+		{"unix:///run//midge%20one.sock", "unix:///run/midge%20one.sock"},
+		{"unix:midge.sock", "unix:midge.sock"},
+		{"wss://127.0.0.1:443/mqtt", "wss://127.0.0.1:443/other"},
+	} {
+		if config.Place(c.configured) != config.Place(c.bound) {
+			t.Errorf("%s is bound at %s, and not found", c.configured, c.bound)
+		}
+	}
+	cfg := config.Default()
+	cfg.Complete()
+	ds, err := newDoors(cfg, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var hooks midge.Hooks
+	ds.install(&hooks)
+	c := &midge.Connect{Remote: midge.Remote{Listener: "tcp://127.0.0.1:7"}}
+	if hooks.Authenticate(t.Context(), c) == nil || hooks.Enhanced(t.Context(), c, "JWT") != nil {
+		t.Error("somebody comes in by a door that is not there")
+	}
+}
+
+// passwords is a password file in which everybody's password is the name.
+func passwords(t *testing.T, path string, users ...string) {
+	t.Helper()
+	f := auth.NewPasswordFile(path)
+	for _, u := range users {
+		h, err := auth.HashPassword("sha512", u, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.Set(u, h)
+	}
+	if err := f.Write(); err != nil {
+		t.Fatal(err)
+	}
+}
