@@ -42,11 +42,12 @@ type Broker struct {
 	shares    shares
 	count     counters
 	sequence  atomic.Uint64
-	paid      bucket         // of Rate
-	overdue   overdue        // by Rate
-	work      sync.WaitGroup // goroutines of the broker's own, connections included
-	scratches sync.Pool      // of *scratch
-	loops     loops          // read plain sockets, where the system lets them
+	paid      bucket                  // of Rate
+	overdue   overdue                 // by Rate
+	work      sync.WaitGroup          // goroutines of the broker's own, connections included
+	scratches sync.Pool               // of *scratch
+	watches   atomic.Pointer[watches] // nil: nobody looks; written under mu
+	loops     loops                   // read plain sockets, where the system lets them
 
 	mu        sync.Mutex
 	sessions  map[string]*session               // guarded by mu

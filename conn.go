@@ -199,8 +199,11 @@ func (c *conn) batch(sc *scratch, b []byte) (used, need int, over bool, err erro
 	c.timer.Heard(c.b.since(sc.now))
 	sc.tooFast = false
 	rated := c.rated()
+	if sc.watches = c.b.watches.Load(); sc.watches != nil {
+		c.sees(sc)
+	}
 	for !over {
-		if t, n := c.in.Acks(b[used:]); n > 0 {
+		if t, n := c.in.Acks(b[used:]); n > 0 && (sc.watches == nil || sc.who == 0) {
 			c.acks(sc, t, b[used:used+n])
 			used += n
 			continue
@@ -223,6 +226,9 @@ func (c *conn) batch(sc *scratch, b []byte) (used, need int, over bool, err erro
 		sc.heard.packets++
 		if sc.raw = b[used : used+n]; rated && t == packet.PUBLISH {
 			c.paid(sc, n)
+		}
+		if sc.watches != nil {
+			c.heard(sc, t, sc.raw)
 		}
 		over, err = c.handle(sc, t)
 		over = over || err != nil

@@ -9,6 +9,7 @@ import (
 	"github.com/midgemq/midge/link"
 	"github.com/midgemq/midge/mqtt"
 	"github.com/midgemq/midge/packet"
+	"github.com/midgemq/midge/trace"
 )
 
 // A greeting is a CONNECT that has not been answered yet, in memory of its own.
@@ -173,6 +174,7 @@ func (c *conn) admit(ctx context.Context, sc *scratch) (over bool, err error) {
 	c.greeting, c.auth = nil, nil
 	c.lease(g.hello.Until)
 	c.b.count.connects.Add(1)
+	c.tell(trace.Connected, mqtt.Success, "")
 	c.b.log.Debug("client connected", "client", c.id(), "remote", c.nc.RemoteAddr(),
 		"version", c.version.String(), "session_present", present)
 	if hook := c.b.set.Hooks.Connected; hook != nil {

@@ -225,6 +225,9 @@ func (o *outbox) take() []byte {
 	defer o.mu.Unlock()
 	buf := o.out
 	o.out = nil
+	if ws := o.c.b.watches.Load(); ws != nil {
+		o.leaves(ws, buf)
+	}
 	o.messages, o.answers, o.answered, o.leaving = 0, 0, o.answers, len(buf)
 	if deadline, arm := o.writeDeadlineLocked(); arm {
 		o.c.nc.SetWriteDeadline(deadline)

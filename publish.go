@@ -50,6 +50,7 @@ func (c *conn) publish(sc *scratch, p *packet.Publish) error {
 		switch {
 		case refusal != nil:
 			code, reason = refusal.Code, refusal.Reason
+			c.refuses(sc, refusal)
 			c.b.count.refusedPublish(refusal)
 		case heard == 0:
 			code = mqtt.NoMatchingSubscribers

@@ -5,6 +5,7 @@ import (
 
 	"github.com/midgemq/midge/mqtt"
 	"github.com/midgemq/midge/store"
+	"github.com/midgemq/midge/trace"
 )
 
 // claim makes c the owner of the session of its client identifier. A
@@ -164,6 +165,7 @@ func (b *Broker) noSession(c *conn, code mqtt.ReasonCode, text string) {
 		return
 	}
 	b.count.refused.connect.Add(1)
+	c.tell(trace.Refused, code, text)
 	b.log.Log(b.ctx, levelOf(c.err), "connection refused", "remote", c.nc.RemoteAddr(), "transport", c.nc.Kind(),
 		"reason", code.String(), "detail", text)
 }

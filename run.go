@@ -131,7 +131,7 @@ func (c *conn) deliverRun(sc *scratch, by *conn) bool {
 	}
 	o.sent.messages += uint64(r.n)
 	o.sent.packets += uint64(r.n)
-	if len(frames) >= directAt && c.sock != nil && len(o.out) == 0 && !o.writing {
+	if len(frames) >= directAt && c.sock != nil && len(o.out) == 0 && !o.writing && c.b.watches.Load() == nil {
 		frames = o.writeAsideLocked(frames)
 		if len(o.out) > 0 {
 			o.markLocked(&sc.batch)

@@ -23,6 +23,7 @@ var arrows = map[string][]string{
 	"flow":   {"mqtt"},
 	"link":   {"mqtt", "packet", "flow", "topic"},
 
+	"trace":              {"mqtt", "packet", "topic"},
 	"internal/index":     {},
 	"internal/readbuf":   {},
 	"internal/systemd":   {},
@@ -34,8 +35,8 @@ var arrows = map[string][]string{
 	"internal/flight":    {},
 	"transport":          {},
 
-	"":        {"mqtt", "packet", "topic", "flow", "link", "store", "transport", "internal/index", "internal/readbuf"}, // midge itself
-	"conform": {"mqtt"},                                                                                                // docs/decisions/0004
+	"":        {"mqtt", "packet", "topic", "flow", "link", "store", "transport", "internal/index", "internal/readbuf", "trace"}, // midge itself
+	"conform": {"mqtt"},                                                                                                         // docs/decisions/0004
 	"bench":   {"mqtt", "packet", "topic", "flow", "link", "transport"},
 
 	"cmd/midge": {"", "admin", "bench", "tiny", "tiny/host", "conform", "transport", "mqtt", "client", "topic", "store", "store/disk", "auth", "auth/jwt", "auth/web", "internal/systemd", "internal/config", "internal/mosquitto", "internal/man"},
