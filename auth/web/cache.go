@@ -76,14 +76,15 @@ func (c *cache) put(k key, a Response, now time.Time, ttl time.Duration) {
 	c.all[k] = remembered{a, now.Add(ttl)}
 }
 
-// makeRoom drops one of a few, the first that is over or else the last of
-// them: a map is gone through in no order.
+// makeRoom drops one of a few, the first that is over or lets nobody in, or
+// else the last of them: a map is gone through in no order. Strangers make as
+// many failures as they like, and these push out one another.
 func (c *cache) makeRoom(now time.Time) {
 	var drop key
 	n := 0
 	for k, r := range c.all {
 		drop = k
-		if n++; n == 8 || !now.Before(r.until) {
+		if n++; n == 8 || !now.Before(r.until) || r.answer.Result != "allow" {
 			break
 		}
 	}

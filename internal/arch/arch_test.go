@@ -33,6 +33,7 @@ var arrows = map[string][]string{
 	"internal/vfs":       {},
 	"internal/arch":      {},
 	"internal/flight":    {},
+	"internal/gate":      {},
 	"transport":          {},
 
 	"":        {"mqtt", "packet", "topic", "flow", "link", "store", "transport", "internal/index", "internal/readbuf", "trace"}, // midge itself
@@ -54,10 +55,10 @@ var arrows = map[string][]string{
 	"admin":   {"", "mqtt", "protect"},
 	"protect": {"", "mqtt"},
 
-	"auth":       {"", "mqtt", "topic", "auth/scram", "internal/flight"},
+	"auth":       {"", "mqtt", "topic", "auth/scram", "internal/flight", "internal/gate"},
 	"auth/scram": {},
 	"auth/jwt":   {"", "auth", "mqtt"},
-	"auth/web":   {"", "auth", "mqtt", "internal/flight"},
+	"auth/web":   {"", "auth", "mqtt", "internal/flight", "internal/gate"},
 
 	// Rooms that are planned.
 	"tiny":      {"mqtt", "packet", "topic", "flow", "link"},
