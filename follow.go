@@ -169,7 +169,7 @@ func (s *session) loses(sc *scratch, m *message, fate trace.Fate) {
 	}
 	user, addr := "", func() netip.Addr { return netip.Addr{} }
 	if c := s.conn.Load(); c != nil {
-		user, addr = c.username, c.host
+		user, addr = c.username(), c.host
 	}
 	for _, w := range ws.all {
 		if known&w.bit != 0 || !w.f.Name(m.topic) || !w.f.Peer(s.id, user, addr) {
@@ -206,11 +206,11 @@ func (s *session) name() string {
 
 // leaves is called with what is about to be written to o's client, under o.mu.
 func (o *outbox) leaves(ws *watches, b []byte) {
-	s, c := o.session.Load(), o.c
+	s, c := o.c.session, o.c
 	if s == nil { // CONNACK has not been said, and tell has the refusal
 		return
 	}
-	set := ws.peers(s.id, c.username, c.host)
+	set := ws.peers(s.id, c.username(), c.host)
 	now, remote := time.Now(), c.nc.RemoteAddr().String()
 	ws.each(set, func(w *watch) {
 		if w.f.Topic != "" && !w.f.Packets {
@@ -223,7 +223,7 @@ func (o *outbox) leaves(ws *watches, b []byte) {
 				return // the end of what the writer had begun before the trace
 			}
 			if w.shows(h.Type) {
-				o.leaving1(w, rest[:n], trace.Event{Time: now, Kind: trace.Out, Client: s.id, User: c.username, Remote: remote})
+				o.leaving1(w, rest[:n], trace.Event{Time: now, Kind: trace.Out, Client: s.id, User: c.username(), Remote: remote})
 			}
 			rest = rest[n:]
 		}

@@ -83,7 +83,7 @@ func (c *conn) commit(sc *scratch, p *packet.Publish, refused *Refusal) store.Po
 		id = 0
 	}
 	pos := c.b.keep.commit(sc, c.session, id)
-	c.promised = max(c.promised, pos)
+	c.promise(pos)
 	return pos
 }
 

@@ -161,7 +161,7 @@ func (s *session) deliverAcked(sc *scratch, by *batch, d delivery) {
 		s.loses(sc, &sc.m, trace.Full)
 		s.b.count.dropped.queue.Add(1)
 		if c != nil {
-			c.dropped.Add(1)
+			c.countDropped()
 		}
 		return
 	}
@@ -287,10 +287,17 @@ func (o *outbox) dirtyLocked(c *conn, by *batch) {
 	}
 }
 
+// countDropped counts a message that is not to be had for want of room.
+func (c *conn) countDropped() {
+	c.outbox.mu.Lock()
+	defer c.outbox.mu.Unlock()
+	c.outbox.seldomLocked().dropped++
+}
+
 // drops counts the message at hand, which c has no room for.
 func (c *conn) drops(sc *scratch) {
 	c.session.loses(sc, &sc.m, trace.Full)
-	c.dropped.Add(1)
+	c.outbox.seldomLocked().dropped++
 	c.b.count.dropped.slow.Add(1)
 }
 

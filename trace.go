@@ -182,9 +182,9 @@ func (ws *watches) peers(client, user string, addr func() netip.Addr) (set watch
 // host is where c comes from.
 func (c *conn) host() netip.Addr { return trace.Host(c.nc.RemoteAddr().String()) }
 
-// event is one about c. The caller may read c.username.
+// event is one about c. The caller may read c.user.
 func (c *conn) event(kind trace.Kind, client string) trace.Event {
-	return trace.Event{Time: time.Now(), Kind: kind, Client: client, User: c.username, Remote: c.nc.RemoteAddr().String()}
+	return trace.Event{Time: time.Now(), Kind: kind, Client: client, User: c.username(), Remote: c.nc.RemoteAddr().String()}
 }
 
 // tell says that c has come, could not, or has gone. Its reader calls it.
@@ -194,8 +194,8 @@ func (c *conn) tell(kind trace.Kind, code mqtt.ReasonCode, text string) {
 		return
 	}
 	e := c.event(kind, c.id())
-	if c.greeting != nil {
-		e.User = c.greeting.hello.Username
+	if c.greeting() != nil {
+		e.User = c.greeting().hello.Username
 	}
 	e.Say(code)
 	if e.Detail = text; kind == trace.Connected {
@@ -216,7 +216,7 @@ func (c *conn) sees(sc *scratch) {
 		sc.who = ^watchSet(0) // CONNECT will tell
 		return
 	}
-	if sc.who = ws.peers(c.session.id, c.username, c.host); sc.who == 0 && ws.sampler == nil {
+	if sc.who = ws.peers(c.session.id, c.username(), c.host); sc.who == 0 && ws.sampler == nil {
 		sc.watches = nil
 	}
 }
@@ -252,7 +252,7 @@ func (c *conn) heard(sc *scratch, t packet.Type, raw []byte) {
 			e.Topic = string(p.Publish.Topic) // an alias is resolved
 		}
 		if t != packet.CONNECT {
-			e.Client, e.User = id, c.username
+			e.Client, e.User = id, c.username()
 		}
 		w.put(e)
 	})

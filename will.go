@@ -114,7 +114,7 @@ func (c *conn) detach(code mqtt.ReasonCode, text string) {
 func (c *conn) sayGone(code mqtt.ReasonCode, text string) {
 	c.tell(trace.Disconnected, code, text)
 	level := slog.LevelDebug
-	if c.err != nil && c.err != errHungUp {
+	if c.fault() != nil && c.fault() != errHungUp {
 		level = slog.LevelInfo // somebody's fault: say whose and which
 	}
 	c.b.log.Log(c.b.ctx, level, "client disconnected", "client", c.id(), "remote", c.nc.RemoteAddr(),
