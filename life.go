@@ -15,8 +15,7 @@ type life struct {
 
 // lifeLocked is c's.
 func (c *conn) lifeLocked() *life {
-	x := c.outbox.seldomLocked()
-	if x.life == nil {
+	if c.life == nil {
 		l := &life{over: make(chan struct{})}
 		l.ctx, l.cancel = context.WithCancel(c.b.ctx)
 		if c.stage >= ending || c.settled {
@@ -25,9 +24,9 @@ func (c *conn) lifeLocked() *life {
 		if c.settled {
 			close(l.over)
 		}
-		x.life = l
+		c.life = l
 	}
-	return x.life
+	return c.life
 }
 
 // context ends when the connection is ended, by whoever.
@@ -51,7 +50,7 @@ func (c *conn) borrow() (ctx context.Context, giveBack func()) {
 		defer c.outbox.mu.Unlock()
 		if l.borrowed--; l.borrowed == 0 && !l.shared {
 			l.cancel()
-			c.seldom.life = nil
+			c.life = nil
 		}
 	}
 }
@@ -71,8 +70,8 @@ func (c *conn) greetingContext() (context.Context, context.CancelFunc) {
 func (c *conn) cancel() {
 	c.outbox.mu.Lock()
 	defer c.outbox.mu.Unlock()
-	if x := c.seldom; x != nil && x.life != nil {
-		x.life.cancel()
+	if c.life != nil {
+		c.life.cancel()
 	}
 }
 
@@ -81,8 +80,8 @@ func (c *conn) letGo() {
 	c.outbox.mu.Lock()
 	defer c.outbox.mu.Unlock()
 	c.settled = true
-	if x := c.seldom; x != nil && x.life != nil {
-		close(x.life.over)
+	if c.life != nil {
+		close(c.life.over)
 	}
 }
 

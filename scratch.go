@@ -14,7 +14,6 @@ import (
 // what it remembers of the index is.
 type scratch struct {
 	batch
-	following
 	packets link.Packets
 	routes  routeCache
 	raw     []byte // the packet at hand as it came, nil unless it stands in a read buffer
@@ -67,7 +66,7 @@ const keepScratch = 64 << 10
 
 func (sc *scratch) reset() *scratch {
 	sc.begin()
-	sc.m, sc.following = message{}, following{}
+	sc.m = message{}
 	for f, b := range sc.frames {
 		if cap(b) > keepScratch {
 			sc.frames[f] = nil

@@ -228,7 +228,7 @@ func (g *group) deliver(sc *scratch, by *batch, except *session) bool {
 		switch {
 		case m.s == except, !m.s.mayReceive(sc.m.topic):
 		case m.s.online():
-			g.give(sc, by, m)
+			m.s.deliver(sc, by, g.delivery(sc, m))
 			return true
 		case away == nil:
 			away = m
@@ -237,15 +237,8 @@ func (g *group) deliver(sc *scratch, by *batch, except *session) bool {
 	if away == nil {
 		return false
 	}
-	g.give(sc, by, away)
+	away.s.deliver(sc, by, g.delivery(sc, away))
 	return true
-}
-
-func (g *group) give(sc *scratch, by *batch, m *member) {
-	m.s.deliver(sc, by, g.delivery(sc, m))
-	if sc.watches != nil && sc.followed() {
-		sc.arrives(m.s)
-	}
 }
 
 func (g *group) delivery(sc *scratch, m *member) delivery {

@@ -122,7 +122,7 @@ func (s *Shield) bannedLocked(client, user string, addr netip.Addr, now time.Tim
 		return b
 	}
 	t := &s.offenders
-	if addr.IsValid() {
+	if addr.IsValid() && !s.set.Load().exempts(addr) {
 		home := homeOf(addr)
 		if b := t.find(t.suspect(failedLogin, "", home), now); b != nil {
 			return b
@@ -211,15 +211,23 @@ func (s *Shield) replaces(c *midge.Connect) bool {
 	return false
 }
 
+// busyWeight is what a login counts that was refused for too many at a time: a
+// flood is faster than passwords are looked at, and so is a site after a power
+// cut, by much less.
+const busyWeight = 1. / 16
+
 // failed counts a login that failed, and no other refusal.
 func (s *Shield) failed(c *midge.Connect, err error) {
+	weight := 1.
 	var r *midge.Refusal
-	code := mqtt.NotAuthorized
 	if errors.As(err, &r) {
-		code = r.Code
-	}
-	if code != mqtt.NotAuthorized && code != mqtt.BadUserNameOrPassword {
-		return
+		switch r.Code {
+		case mqtt.NotAuthorized, mqtt.BadUserNameOrPassword:
+		case mqtt.ServerBusy:
+			weight = busyWeight
+		default:
+			return
+		}
 	}
 	addr, has := addressOf(c.Addr)
 	set := s.set.Load()
@@ -227,14 +235,14 @@ func (s *Shield) failed(c *midge.Connect, err error) {
 	defer s.unlock()
 	s.count.FailedLogins++
 	if has && !set.exempts(addr) {
-		s.chargeLocked(set, failedLogin, "", homeOf(addr), set.FailedLogins)
+		s.chargeLocked(set, failedLogin, "", homeOf(addr), set.FailedLogins, weight)
 	}
 }
 
 // chargeLocked counts an offence, and says what it brings about.
-func (s *Shield) chargeLocked(set *Config, what offence, client string, home netip.Addr, limit Tolerance) {
+func (s *Shield) chargeLocked(set *Config, what offence, client string, home netip.Addr, limit Tolerance, weight float64) {
 	k := s.offenders.suspect(what, client, home)
-	if b := s.offenders.charge(k, client, set, limit, time.Now()); b != nil {
+	if b := s.offenders.charge(k, client, set, limit, weight, time.Now()); b != nil {
 		s.count.Imposed++
 		s.notes = append(s.notes, note{"banned for a while", append([]any{"by", b.By}, b.attrs()...)})
 	}
@@ -281,12 +289,12 @@ func (s *Shield) disconnected(c *midge.ClientInfo, reason mqtt.ReasonCode) {
 	case reason == mqtt.SessionTakenOver:
 		s.count.Takeovers++
 		if !free {
-			s.chargeLocked(set, takeover, c.ClientID, netip.Addr{}, set.Takeovers)
+			s.chargeLocked(set, takeover, c.ClientID, netip.Addr{}, set.Takeovers, 1)
 		}
 	case flapping(reason):
 		s.count.Flaps++
 		if has && !free {
-			s.chargeLocked(set, flap, c.ClientID, homeOf(addr), set.Flaps)
+			s.chargeLocked(set, flap, c.ClientID, homeOf(addr), set.Flaps, 1)
 		}
 	}
 }

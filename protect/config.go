@@ -21,12 +21,13 @@ type Config struct {
 	HalfOpen int
 
 	// Rate is how many connections all together, and RatePerAddress how many
-	// those of one address, are admitted in a second. What is beyond waits, for
-	// MaxWait at most, and is refused then. 0: no bound.
-	Rate, RatePerAddress int
+	// those of one address, are admitted in a second; as many may come at once.
+	// What is beyond waits, for MaxWait at most, and is refused then.
+	Rate           int // 0: no bound
+	RatePerAddress int // 0: 100
 
 	// What is tolerated before a ban. FailedLogins are an address's; it is
-	// banned. Flaps are a client's connections that ended, takeovers left out;
+	// banned. One refused with "server busy" is a sixteenth of one. Flaps are a client's connections that ended, takeovers left out;
 	// its identifier is banned at its address. Takeovers are those of an
 	// identifier: who has it at the time keeps it, and nobody can take it.
 	FailedLogins Tolerance // 0: 100 within a minute
@@ -64,9 +65,18 @@ type Tolerance struct {
 }
 
 // MaxWait is how long a connection may wait for Rate and RatePerAddress.
-const MaxWait = 5 * time.Second
+const MaxWait = 2 * time.Second
 
 var loopback = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
+
+// WithDefaults is c with every default in place, as New would use it.
+func (c Config) WithDefaults() Config {
+	d, err := c.resolve()
+	if err != nil {
+		return c
+	}
+	return *d
+}
 
 // resolve puts defaults in place and names every value that is out of range.
 func (c Config) resolve() (*Config, error) {
@@ -89,6 +99,9 @@ func (c Config) resolve() (*Config, error) {
 		if t.t.Within < 0 {
 			errs = append(errs, fmt.Errorf("%s.Within is %v, want more than 0", t.name, t.t.Within))
 		}
+	}
+	if c.RatePerAddress == 0 {
+		c.RatePerAddress = 100
 	}
 	if c.BanTime == 0 {
 		c.BanTime = time.Minute

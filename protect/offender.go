@@ -103,7 +103,7 @@ func (o *offender) less(p *offender, now time.Time) bool {
 func (o *offender) over(now time.Time) bool { return o.By == "" || o.Ban.over(now) }
 
 // charge counts an offence, and reports whether it brings a ban about.
-func (t *offenders) charge(k suspect, client string, c *Config, limit Tolerance, now time.Time) (ban *Ban) {
+func (t *offenders) charge(k suspect, client string, c *Config, limit Tolerance, weight float64, now time.Time) (ban *Ban) {
 	if limit.Count < 0 {
 		return nil
 	}
@@ -111,7 +111,7 @@ func (t *offenders) charge(k suspect, client string, c *Config, limit Tolerance,
 	if o.By != "" && now.Sub(o.Until) > c.MaxBanTime {
 		o.strikes = 0
 	}
-	o.level = max(0, o.level-float64(limit.Count)*float64(now.Sub(o.at))/float64(limit.Within)) + 1
+	o.level = max(0, o.level-float64(limit.Count)*float64(now.Sub(o.at))/float64(limit.Within)) + weight
 	o.at = now
 	if o.level <= float64(limit.Count) || !o.over(now) {
 		return nil

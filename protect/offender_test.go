@@ -70,6 +70,17 @@ func TestToleranceRefills(t *testing.T) {
 	})
 }
 
+// A flood that is too fast for passwords to be looked at is one, too.
+func TestBusyLogins(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newTown(t, Config{FailedLogins: Tolerance{Count: 2}})
+		for range 33 {
+			w.refused("192.0.2.1", bad("slow"), mqtt.ServerBusy, "")
+		}
+		w.refused("192.0.2.1", bad("slow"), mqtt.Banned, "failed logins")
+	})
+}
+
 // A client that comes and goes is kept out of its address, and nobody else.
 func TestFlapping(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -122,11 +133,11 @@ func TestOffendersAreBounded(t *testing.T) {
 	o := newOffenders(c.Offenders)
 	villain := o.suspect(failedLogin, "", netip.MustParseAddr("192.0.2.1"))
 	for range c.FailedLogins.Count + 1 {
-		o.charge(villain, "", c, c.FailedLogins, now)
+		o.charge(villain, "", c, c.FailedLogins, 1, now)
 	}
 	for i := range 100_000 {
 		home := netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)})
-		o.charge(o.suspect(failedLogin, "", home), "", c, c.FailedLogins, now.Add(time.Duration(i)))
+		o.charge(o.suspect(failedLogin, "", home), "", c, c.FailedLogins, 1, now.Add(time.Duration(i)))
 	}
 	if o.find(villain, now.Add(time.Second)) == nil {
 		t.Error("the villain is forgotten")
@@ -146,7 +157,7 @@ func TestOffenderMemory(t *testing.T) {
 	o := newOffenders(most)
 	for i := range most {
 		home := netip.AddrFrom16([16]byte{0x20, 1, 0, 0, byte(i >> 8), byte(i)})
-		o.charge(o.suspect(failedLogin, "", home), "", c, c.FailedLogins, now)
+		o.charge(o.suspect(failedLogin, "", home), "", c, c.FailedLogins, 1, now)
 	}
 	runtime.GC()
 	runtime.ReadMemStats(&after)

@@ -85,6 +85,9 @@ func newTown(t testing.TB, c Config) *town {
 	}
 	cfg := midge.Config{Listeners: []midge.Listener{}, SysInterval: -1, Logger: log, Hooks: midge.Hooks{
 		Authenticate: func(_ context.Context, c *midge.Connect) error {
+			if c.Username == "slow" {
+				return &midge.Refusal{Code: mqtt.ServerBusy}
+			}
 			if c.Username != "" && string(c.Password) != c.Username {
 				return &midge.Refusal{Code: mqtt.BadUserNameOrPassword}
 			}

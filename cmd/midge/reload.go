@@ -166,6 +166,9 @@ func (r *running) reload(b *midge.Broker) {
 	if level, _, err := c.Log.Slog(); err == nil {
 		r.level.Set(level)
 	}
+	if err := r.guard.Adjust(shieldOf(c, r.log)); err != nil { // checked
+		r.log.Error("who is kept out is as it was", "error", err)
+	}
 	applyMemory(c)
 	r.admin.apply(rules)
 	r.cfg = c

@@ -87,6 +87,38 @@ func TestReloadRates(t *testing.T) {
 	logged("message rate too high")
 }
 
+// Who fails to log in is kept out, unless the configuration has come to exempt
+// the address.
+func TestReloadProtection(t *testing.T) {
+	dir := t.TempDir()
+	file, users, pid := filepath.Join(dir, "m.toml"), filepath.Join(dir, "users"), filepath.Join(dir, "pid")
+	base := "[[listener]]\nurl = 'tcp://127.0.0.1:0'\n[auth]\npassword_file = 'users'\n[process]\npid_file = 'pid'\n[protect]\nfailed_logins = 2\n"
+	writeFile(t, file, base+"exempt = []\n")
+	passwords(t, users, "alice")
+	urls, logged, _ := loggedServing(t, "serve", "-c", file)
+	_, addr, _ := strings.Cut(urls[0], "://")
+	host, port, _ := strings.Cut(addr, ":")
+	pub := func(password string) (errs string) {
+		_, _, errs = runFor(t, "pub", "-h", host, "-p", port, "-u", "alice", "-P", password, "-t", "t", "-m", "x", "-q", "1", "-V", "5")
+		return errs
+	}
+	for range 3 {
+		pub("wrong")
+	}
+	logged("banned for a while")
+	if errs := pub("alice"); !strings.Contains(errs, "refused: banned") {
+		t.Errorf("told %q", errs)
+	}
+	writeFile(t, file, base)
+	if code, _, errs := runFor(t, "reload", "--pid-file", pid); code != exitOK {
+		t.Fatal(errs)
+	}
+	logged("changed=protect.exempt")
+	if errs := pub("alice"); errs != "" {
+		t.Errorf("exempt, and told %q", errs)
+	}
+}
+
 // A file that changes is read again, if that is wished for.
 func TestReloadWatches(t *testing.T) {
 	dir := t.TempDir()

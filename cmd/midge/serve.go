@@ -16,6 +16,7 @@ import (
 
 	"github.com/midgemq/midge"
 	"github.com/midgemq/midge/internal/config"
+	"github.com/midgemq/midge/protect"
 	"github.com/midgemq/midge/store"
 	"github.com/midgemq/midge/store/disk"
 )
@@ -161,6 +162,7 @@ type running struct {
 	doors *doors
 	data  *disk.Store // nil: none
 	admin *adminServer
+	guard *protect.Shield
 	out   io.Writer
 	log   *slog.Logger
 	level *slog.LevelVar
@@ -217,16 +219,22 @@ func (r *running) until(ctx context.Context) error {
 
 // start makes the broker, and has it serve what it is to serve.
 func (r *running) start() (*midge.Broker, error) {
+	var err error
+	if r.guard, err = protect.New(shieldOf(r.cfg, r.log)); err != nil {
+		return nil, err
+	}
 	cfg := r.cfg.Broker()
 	cfg.Logger, cfg.Store = r.log, r.store()
 	cfg.Listeners = r.doors.listeners(r.svc.serves)
 	r.doors.install(&cfg.Hooks)
+	r.guard.Install(&cfg.Hooks) // in front of them
 	cfg.ListenerRate = r.doors.rate
 	applyMemory(r.cfg)
 	b, err := midge.New(cfg)
 	if err != nil {
 		return nil, fmt.Errorf("%w\n%s", err, advise(err))
 	}
+	r.guard.Protect(b)
 	if err := r.svc.serveSockets(b, r.doors); err != nil {
 		return nil, errors.Join(err, b.Close())
 	}

@@ -18,6 +18,7 @@ import (
 
 	"github.com/midgemq/midge/internal/config"
 	"github.com/midgemq/midge/internal/systemd"
+	"github.com/midgemq/midge/protect"
 )
 
 // A flagError is the fault of the command line.
@@ -207,16 +208,18 @@ func sayWhoComesIn(log *slog.Logger, c *config.Config) {
 	}
 }
 
-// environMemory is the target without one of ours: that of GOMEMLIMIT.
-var environMemory = debug.SetMemoryLimit(-1)
+// shieldOf is how clients are protected from each other.
+func shieldOf(c *config.Config, log *slog.Logger) protect.Config {
+	s := c.Shield()
+	s.Logger = log
+	return s
+}
 
-// applyMemory tells the collector of the target, or that there is none now.
+// applyMemory tells the collector of the target.
 func applyMemory(c *config.Config) {
-	limit := environMemory
 	if c.Limits.Memory > 0 {
-		limit = int64(c.Limits.Memory)
+		debug.SetMemoryLimit(int64(c.Limits.Memory))
 	}
-	debug.SetMemoryLimit(limit)
 }
 
 // writePID leaves the process number where midge reload finds it.

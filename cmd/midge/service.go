@@ -81,11 +81,8 @@ func (s *service) serveSockets(b *midge.Broker, ds *doors) error {
 		l := d.rules.Load().listener
 		opt := ds.options(d)
 		opt.OnError = func(err error) { s.log.Info("listener", "url", l.URL, "error", err) }
-		err := ds.bound(config.Place(socketURL(k, "/")), d)
-		var ln transport.Listener
-		if err == nil {
-			ln, err = transport.NewListener(k.Listener, l.URL, opt)
-		}
+		ds.bound(config.Place(socketURL(k, "/")), d)
+		ln, err := transport.NewListener(k.Listener, l.URL, opt)
 		if err == nil {
 			err = b.Serve(ln)
 		}

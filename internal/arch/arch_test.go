@@ -23,24 +23,22 @@ var arrows = map[string][]string{
 	"flow":   {"mqtt"},
 	"link":   {"mqtt", "packet", "flow", "topic"},
 
-	"trace":              {"mqtt", "packet", "topic"},
 	"internal/index":     {},
 	"internal/readbuf":   {},
 	"internal/systemd":   {},
 	"internal/man":       {},
 	"internal/mosquitto": {"internal/config"},
-	"internal/config":    {"", "mqtt", "auth", "transport", "store/disk"},
+	"internal/config":    {"", "protect", "mqtt", "auth", "transport", "store/disk"},
 	"internal/vfs":       {},
 	"internal/arch":      {},
 	"internal/flight":    {},
-	"internal/gate":      {},
 	"transport":          {},
 
-	"":        {"mqtt", "packet", "topic", "flow", "link", "store", "transport", "internal/index", "internal/readbuf", "trace"}, // midge itself
-	"conform": {"mqtt"},                                                                                                         // docs/decisions/0004
+	"":        {"mqtt", "packet", "topic", "flow", "link", "store", "transport", "internal/index", "internal/readbuf"}, // midge itself
+	"conform": {"mqtt"},                                                                                                // docs/decisions/0004
 	"bench":   {"mqtt", "packet", "topic", "flow", "link", "transport"},
 
-	"cmd/midge": {"", "admin", "protect", "bench", "tiny", "tiny/host", "conform", "transport", "mqtt", "client", "topic", "store", "store/disk", "auth", "auth/jwt", "auth/web", "internal/systemd", "internal/config", "internal/mosquitto", "internal/man"},
+	"cmd/midge": {"", "admin", "bench", "tiny", "tiny/host", "conform", "transport", "mqtt", "client", "topic", "store", "store/disk", "auth", "auth/jwt", "protect", "auth/web", "internal/systemd", "internal/config", "internal/mosquitto", "internal/man"},
 
 	"store":           {"mqtt"},
 	"store/memory":    {"mqtt", "store"},
@@ -52,13 +50,13 @@ var arrows = map[string][]string{
 		"", "tiny", "tiny/host", "client", "mqtt", "packet", "topic", "transport", "store", "store/disk", "internal/faultdisk",
 	},
 
-	"admin":   {"", "mqtt", "protect"},
+	"admin":   {"", "mqtt"},
 	"protect": {"", "mqtt"},
 
-	"auth":       {"", "mqtt", "topic", "auth/scram", "internal/flight", "internal/gate"},
+	"auth":       {"", "mqtt", "topic", "auth/scram", "internal/flight"},
 	"auth/scram": {},
 	"auth/jwt":   {"", "auth", "mqtt"},
-	"auth/web":   {"", "auth", "mqtt", "internal/flight", "internal/gate"},
+	"auth/web":   {"", "auth", "mqtt", "internal/flight"},
 
 	// Rooms that are planned.
 	"tiny":      {"mqtt", "packet", "topic", "flow", "link"},

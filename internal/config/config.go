@@ -16,6 +16,7 @@ type Config struct {
 	Data      Data       `toml:"data" help:"What outlives the process."`
 	MQTT      MQTT       `toml:"mqtt" help:"What is offered to clients."`
 	Limits    Limits     `toml:"limits" help:"Bounds of what clients can make the broker hold. What is over them is refused or dropped, counted and logged once."`
+	Protect   Protect    `toml:"protect" help:"Who may connect how often, and who is kept out for a while. Everything is counted; the log hears of it once."`
 	Admin     Admin      `toml:"admin" help:"What an operator sees and does: metrics, health, midge top. Off without a url."`
 	Log       Log        `toml:"log" help:"What an operator hears."`
 	Process   Process    `toml:"process" help:"The process itself."`
@@ -180,8 +181,9 @@ func Default() *Config {
 			RateBurst: Duration(d.RateBurst), OverRate: "hold",
 			ConnectTimeout: Duration(d.ConnectTimeout), WriteTimeout: Duration(d.WriteTimeout),
 		},
-		Admin: Admin{UnixMode: "0600"},
-		Log:   Log{Level: "info", To: "stderr", Format: "text", Time: true},
+		Protect: defaultProtect(),
+		Admin:   Admin{UnixMode: "0600"},
+		Log:     Log{Level: "info", To: "stderr", Format: "text", Time: true},
 	}
 }
 

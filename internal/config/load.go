@@ -125,7 +125,7 @@ func (c *Config) Absolute() error {
 
 // paths are the fields that hold the name of a file or folder.
 func (c *Config) paths() []*string {
-	all := []*string{&c.Auth.PasswordFile, &c.Auth.ACLFile, &c.JWT.SecretFile, &c.HTTP.TokenFile, &c.Admin.TokenFile, &c.Admin.Cert, &c.Admin.Key, &c.Data.Dir, &c.Process.PIDFile}
+	all := []*string{&c.Auth.PasswordFile, &c.Auth.ACLFile, &c.JWT.SecretFile, &c.HTTP.TokenFile, &c.Admin.TokenFile, &c.Admin.Cert, &c.Admin.Key, &c.Protect.BansFile, &c.Data.Dir, &c.Process.PIDFile}
 	for i := range c.JWT.KeyFiles {
 		all = append(all, &c.JWT.KeyFiles[i])
 	}
@@ -146,7 +146,7 @@ func (l *Log) ToFile() bool { return l.To != "stderr" && l.To != "stdout" && l.T
 // duplicates: a watcher's list.
 func (c *Config) Files() []string {
 	var all []string
-	seen := map[string]bool{"": true, c.Data.Dir: true, c.Process.PIDFile: true}
+	seen := map[string]bool{"": true, c.Data.Dir: true, c.Protect.BansFile: true, c.Process.PIDFile: true}
 	for _, p := range c.paths() {
 		if !seen[*p] {
 			seen[*p] = true

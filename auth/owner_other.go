@@ -1,7 +1,0 @@
-//go:build !unix
-
-package auth
-
-import "os"
-
-func keepOwner(*os.File, os.FileInfo) error { return nil }
