@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Runs every test: lint, the module's own with the race detector, real clients
-# against the built binary, and the firmware in QEMU. Needs Go alone; what the race detector and
+# Runs every test: lint, a look for known holes and secrets, the module's own
+# with the race detector, a release for one system, real clients against the
+# built binary, and the firmware in QEMU. Needs Go alone; what the race detector and
 # the real clients need beyond it is installed with CI=true (as root on
 # Debian), and skipped with a word where it is missing otherwise.
 set -euo pipefail
@@ -9,6 +10,7 @@ if [ "${CI:-}" = true ]; then
 	./scripts/deps.sh
 fi
 ./scripts/lint.sh
+./scripts/audit.sh
 # The race detector needs a C compiler and not every processor has it: ask it
 # about a package that is not ours, so that no fault of ours looks like that.
 race=-race
@@ -22,8 +24,9 @@ if ! why=$(go test -race -run '^$' errors 2>&1); then
 fi
 go test $race ./...
 if [ -n "$race" ]; then
-	go test ./tiny # what is long, or counted, without the detector
+	go test ./tiny ./internal/arch # what is long, or counted, without the detector
 fi
+./scripts/release.sh linux/amd64
 # Verbose, less what went well: so that what was skipped is seen.
 (cd interop && go test -count=1 -v . | grep -vE '^=== |^ *--- PASS')
 # The crash test's short form; the broker it kills is built without the detector.
