@@ -58,7 +58,7 @@ func (c *conn) sayDenied(topic []byte, why string) {
 		c.denied, level = true, slog.LevelInfo
 	}
 	if c.b.log.Enabled(c.b.ctx, level) {
-		c.b.log.Log(c.b.ctx, level, "publish denied", "client", c.id(), "user", c.username, "topic", string(topic), "detail", why)
+		c.b.log.Log(c.b.ctx, level, "publish denied", "client", c.id(), "user", c.username(), "topic", string(topic), "detail", why)
 	}
 }
 
@@ -76,9 +76,9 @@ func (c *conn) checkWill(g *greeting) {
 
 // lease ends the connection at a time; zero is never. Its reader calls it.
 func (c *conn) lease(until time.Time) {
-	if c.auth != nil && c.auth.expires != nil {
-		c.auth.expires.Stop()
-		c.auth.expires = nil
+	if c.extra != nil && c.extra.auth != nil && c.extra.auth.expires != nil {
+		c.extra.auth.expires.Stop()
+		c.extra.auth.expires = nil
 	}
 	if !until.IsZero() {
 		c.authenticating().expires = time.AfterFunc(time.Until(until), func() {

@@ -106,8 +106,8 @@ func (s *session) deliverRun(sc *scratch, by *conn, t *target) bool {
 		rest += h.Size + h.Len
 	}
 	o.messages += int32(r.n)
-	o.sent.messages += uint64(r.n)
-	o.sent.packets += uint64(r.n)
+	o.sent.messages += uint32(r.n)
+	o.sent.packets += uint32(r.n)
 	o.markLocked(&sc.batch)
 	return true
 }

@@ -161,7 +161,7 @@ func TestRouteSeesNewSubscriptions(t *testing.T) {
 	h := newRig(t)
 	pub, sub := h.client(t, "pub", mqtt.V5), h.client(t, "sub", mqtt.V5)
 	m := &packet.Publish{Topic: []byte("t"), Payload: []byte("x"), Properties: new(packet.Properties)}
-	want := uint64(0)
+	want := uint32(0)
 	for range 3 {
 		pub.publish(h.sc, m)
 		h.subscribe(sub, "t", 0)

@@ -42,18 +42,20 @@ type Broker struct {
 	shares    shares
 	count     counters
 	sequence  atomic.Uint64
-	paid      bucket         // of Rate
-	overdue   overdue        // by Rate
-	work      sync.WaitGroup // goroutines of the broker's own, connections included
-	scratches sync.Pool      // of *scratch
-	loops     loops          // read plain sockets, where the system lets them
+	arrived   atomic.Int64            // the last to claim a session, Unix ns
+	paid      bucket                  // of Rate
+	overdue   overdue                 // by Rate
+	work      sync.WaitGroup          // goroutines of the broker's own, connections included
+	scratches sync.Pool               // of *scratch
+	watches   atomic.Pointer[watches] // nil: nobody looks; written under mu
+	loops     loops                   // read plain sockets, where the system lets them
 
 	mu        sync.Mutex
 	sessions  map[string]*session               // guarded by mu
 	kept      int                               // guarded by mu: sessions that are to outlive their connections
 	connected int                               // guarded by mu: sessions with an owner
 	endings   map[string]store.Position         // guarded by mu: of sessions that are no more, and the disk may not know
-	conns     map[*conn]struct{}                // guarded by mu
+	conns     []*conn                           // guarded by mu; each knows its place
 	locals    map[*localClient]struct{}         // guarded by mu
 	listeners map[transport.Listener]*listening // guarded by mu
 	fallen    []string                          // guarded by mu: URLs of listeners that have failed
@@ -76,7 +78,6 @@ func New(cfg Config) (*Broker, error) {
 		retained:  index.NewRetained[message](),
 		sessions:  map[string]*session{},
 		endings:   map[string]store.Position{},
-		conns:     map[*conn]struct{}{},
 		locals:    map[*localClient]struct{}{},
 		listeners: map[transport.Listener]*listening{},
 	}
@@ -194,8 +195,9 @@ func (b *Broker) start(nc transport.Conn, l *listening) {
 		return
 	}
 	c := newConn(b, nc, l)
-	b.conns[c] = struct{}{}
-	if c.sock != nil && b.set.Hooks.Accept == nil {
+	c.place = int32(len(b.conns))
+	b.conns = append(b.conns, c)
+	if c.sock() != nil && b.set.Hooks.Accept == nil {
 		b.work.Add(1)
 		b.mu.Unlock()
 		c.attach()
@@ -337,9 +339,5 @@ func (b *Broker) since(t time.Time) time.Duration { return t.Sub(b.epoch) }
 func (b *Broker) snapshot() []*conn {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	all := make([]*conn, 0, len(b.conns))
-	for c := range b.conns {
-		all = append(all, c)
-	}
-	return all
+	return slices.Clone(b.conns)
 }

@@ -25,40 +25,103 @@ type conn struct {
 	// Immutable.
 	b      *Broker
 	nc     transport.Conn
-	sock   *transport.Socket // nc, if a loop reads it; nil: serve does
 	listen *listening
 
 	// Owned by the reader.
-	in       link.Reader
-	timer    link.Timer
-	rest     *readbuf.Buffer // of a packet, between a loop's turns
-	greeting *greeting       // until CONNACK
-	auth     *authentication // nil until there is one
-	err      error           // why the connection ends, if it is somebody's fault
-	session  *session        // from CONNACK on
-	promised store.Position  // the last change this connection asked for
-	arrived  uint64          // when it claimed its session, in order
-	goodbye  mqtt.ReasonCode // the client's DISCONNECT code
-	said     bool            // goodbye counts
-	denied   bool            // the log knows of a denied message
-	again    bool            // in its loop's list of that name
-	meter    *meter          // nil until a message comes while a rate is in force
+	in      link.Reader
+	timer   link.Timer
+	rest    *readbuf.Buffer // of a packet, between a loop's turns
+	extra   *extra          // nil: nothing of that
+	goodbye mqtt.ReasonCode // the client's DISCONNECT code
+	said    bool            // goodbye counts
+	denied  bool            // the log knows of a denied message
+	again   bool            // in its loop's list of that name
 
 	turnedAway bool // by Hooks.Accept
 
 	// Set by the reader; others may read it once the session's conn is this one.
 	version    mqtt.Version
 	cleanStart bool
-	keepAlive  uint16 // seconds
-	username   string
-	since      int64 // Unix ns
+	keepAlive  uint16   // seconds
+	session    *session // from CONNACK on; set under mu
+	user       *string  // nil: no name
+	since      int64    // when it claimed its session, Unix ns; no two are the same
 
 	// Used by anyone.
-	dropped atomic.Uint64
-	will    atomic.Pointer[will] // whoever takes it out says it
-	expiry  atomic.Uint32        // Session Expiry Interval in force, seconds
+	expiry atomic.Uint32        // Session Expiry Interval in force, seconds
+	place  int32                // in Broker.conns, guarded by Broker.mu
+	will   atomic.Pointer[will] // whoever takes it out says it
 
 	outbox
+}
+
+// An extra is what a reader knows of a connection on which something goes on;
+// while nothing does, most need none.
+type extra struct {
+	greeting *greeting       // until CONNACK
+	auth     *authentication // nil until there is one
+	err      error           // why the connection ends, if it is somebody's fault
+	promised store.Position  // the last change this connection asked for
+	meter    *meter          // nil until a message comes while a rate is in force
+}
+
+// extras are c's.
+func (c *conn) extras() *extra {
+	if c.extra == nil {
+		c.extra = new(extra)
+	}
+	return c.extra
+}
+
+// greeting is nil once CONNACK has been sent.
+func (c *conn) greeting() *greeting {
+	if c.extra == nil {
+		return nil
+	}
+	return c.extra.greeting
+}
+
+// greeted forgets what the greeting needed.
+func (c *conn) greeted() {
+	if x := c.extra; x.promised == 0 && x.meter == nil {
+		c.extra = nil
+	} else {
+		x.greeting, x.auth = nil, nil
+	}
+}
+
+// fail notes why the connection ends; nil: in good order.
+func (c *conn) fail(err error) {
+	if err != nil || c.extra != nil {
+		c.extras().err = err
+	}
+}
+
+func (c *conn) fault() error {
+	if c.extra == nil {
+		return nil
+	}
+	return c.extra.err
+}
+
+// promised is the last change this connection asked for, 0: none.
+func (c *conn) promised() store.Position {
+	if c.extra == nil {
+		return 0
+	}
+	return c.extra.promised
+}
+
+func (c *conn) promise(pos store.Position) {
+	if pos > c.promised() {
+		c.extras().promised = pos
+	}
+}
+
+// sock is c's socket, if a loop reads it; nil: serve does.
+func (c *conn) sock() *transport.Socket {
+	s, _ := c.nc.(*transport.Socket)
+	return s
 }
 
 // answerSize is the room most answers find enough.
@@ -69,7 +132,6 @@ const linger = time.Second
 
 func newConn(b *Broker, nc transport.Conn, listener *listening) *conn {
 	c := &conn{b: b, nc: nc, listen: listener}
-	c.sock, _ = nc.(*transport.Socket)
 	c.in.Init(link.Server, 0, b.set.limits.MaxPacketSize)
 	c.timer.Init(b.since(time.Now()), b.set.ConnectTimeout)
 	c.outbox.init(c)
@@ -80,12 +142,12 @@ func newConn(b *Broker, nc transport.Conn, listener *listening) *conn {
 // it.
 func (c *conn) serve() {
 	if c.begin() {
-		if c.sock != nil {
+		if c.sock() != nil {
 			c.b.work.Add(1)
 			c.attach()
 			return
 		}
-		c.err = c.readLoop()
+		c.fail(c.readLoop())
 	}
 	c.end()
 }
@@ -199,8 +261,11 @@ func (c *conn) batch(sc *scratch, b []byte) (used, need int, over bool, err erro
 	c.timer.Heard(c.b.since(sc.now))
 	sc.tooFast = false
 	rated := c.rated()
+	if sc.watches = c.b.watches.Load(); sc.watches != nil {
+		c.sees(sc)
+	}
 	for !over {
-		if t, n := c.in.Acks(b[used:]); n > 0 {
+		if t, n := c.in.Acks(b[used:]); n > 0 && (sc.watches == nil || sc.who == 0) {
 			c.acks(sc, t, b[used:used+n])
 			used += n
 			continue
@@ -223,6 +288,9 @@ func (c *conn) batch(sc *scratch, b []byte) (used, need int, over bool, err erro
 		sc.heard.packets++
 		if sc.raw = b[used : used+n]; rated && t == packet.PUBLISH {
 			c.paid(sc, n)
+		}
+		if sc.watches != nil {
+			c.heard(sc, t, sc.raw)
 		}
 		over, err = c.handle(sc, t)
 		over = over || err != nil
@@ -314,7 +382,7 @@ func ackID(b []byte) mqtt.PacketID { return mqtt.PacketID(b[2])<<8 | mqtt.Packet
 func (c *conn) end() {
 	c.lease(time.Time{})
 	code, text := c.verdict()
-	code, first := c.outbox.conclude(&c.in, code, text, c.err != nil)
+	code, first := c.outbox.conclude(&c.in, code, text, c.fault() != nil)
 	if !first {
 		text = ""
 	}
@@ -340,15 +408,15 @@ func (c *conn) end() {
 func (c *conn) verdict() (mqtt.ReasonCode, string) {
 	var refusal *Refusal
 	var fault *packet.Error
-	switch {
+	switch err := c.fault(); {
 	case c.said:
 		return c.goodbye, ""
-	case errors.As(c.err, &refusal):
+	case errors.As(err, &refusal):
 		return refusal.Code, refusal.Reason
-	case errors.As(c.err, &fault):
+	case errors.As(err, &fault):
 		return fault.Code, fault.Text
-	case c.err != nil:
-		return mqtt.UnspecifiedError, c.err.Error()
+	case err != nil:
+		return mqtt.UnspecifiedError, err.Error()
 	}
 	return mqtt.UnspecifiedError, ""
 }
@@ -366,7 +434,7 @@ func (c *conn) send(write func(w *link.Writer, out []byte) []byte) bool {
 // behind those that wait already: acknowledgements keep their order
 // [MQTT-4.6.0-2].
 func (c *conn) sendAfter(pos store.Position, write func(w *link.Writer, out []byte) []byte) bool {
-	c.promised = max(c.promised, pos)
+	c.promise(pos)
 	return c.say(true, pos, write)
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/midgemq/midge/link"
 	"github.com/midgemq/midge/mqtt"
 	"github.com/midgemq/midge/packet"
+	"github.com/midgemq/midge/trace"
 )
 
 // A greeting is a CONNECT that has not been answered yet, in memory of its own.
@@ -27,7 +28,7 @@ type greeting struct {
 // exchange of AUTH packets.
 func (c *conn) connect(sc *scratch, p *packet.Connect) (over bool, err error) {
 	g := c.greet(p)
-	c.greeting = g
+	c.extras().greeting = g
 	c.outbox.mu.Lock()
 	c.outbox.w.Greet(p.Version, g.peer, !p.Properties.Has(packet.PropRequestProblemInformation) ||
 		p.Properties.RequestProblemInformation == 1)
@@ -139,13 +140,15 @@ func (c *conn) judge(p *packet.Connect, g *greeting) *Refusal {
 
 // admit lets the client in: session, CONNACK, and what was waiting.
 func (c *conn) admit(ctx context.Context, sc *scratch) (over bool, err error) {
-	g := c.greeting
+	g := c.greeting()
 	keepAlive, imposed := g.hello.KeepAlive, false
 	if top := c.b.set.keepAliveMax; top > 0 && g.hello.Version == mqtt.V5 && (keepAlive == 0 || keepAlive > top) {
 		keepAlive, imposed = top, true // [MQTT-3.2.2-21, 5.0] [MQTT-3.2.2-22, 5.0]
 	}
 	c.version, c.cleanStart, c.keepAlive = g.hello.Version, g.hello.CleanStart, keepAlive
-	c.username, c.since = g.hello.Username, sc.now.UnixNano()
+	if c.user = nil; g.hello.Username != "" {
+		c.user = &g.hello.Username
+	}
 	if until := g.hello.Until; !until.IsZero() && !until.After(sc.now) {
 		return true, &Refusal{Code: mqtt.NotAuthorized, Reason: "the credentials have expired"}
 	}
@@ -170,9 +173,10 @@ func (c *conn) admit(ctx context.Context, sc *scratch) (over bool, err error) {
 		c.b.release(s, !present)
 		return true, err // nil: the last word came first
 	}
-	c.greeting, c.auth = nil, nil
+	c.greeted()
 	c.lease(g.hello.Until)
 	c.b.count.connects.Add(1)
+	c.tell(trace.Connected, mqtt.Success, "")
 	c.b.log.Debug("client connected", "client", c.id(), "remote", c.nc.RemoteAddr(),
 		"version", c.version.String(), "session_present", present)
 	if hook := c.b.set.Hooks.Connected; hook != nil {
@@ -241,12 +245,13 @@ func (s *session) resume(c *conn, by *batch, g *greeting, k *packet.Connack) boo
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	ok := c.send(func(w *link.Writer, out []byte) []byte {
-		c.outbox.session.Store(s)
+		c.session = s // before anyone can find c here
 		out = w.Connack(out, k)
 		w.Open()
 		return out
 	})
 	if !ok {
+		c.disown()
 		return false
 	}
 	s.setAccessLocked(g.hello.Access)
@@ -262,16 +267,23 @@ func (s *session) resume(c *conn, by *batch, g *greeting, k *packet.Connack) boo
 		g.will.m.origin, g.will.info = s.id, c.info()
 		c.will.Store(g.will)
 	}
-	c.session = s // before anyone can find c here
 	s.conn.Store(c)
 	s.pumpLocked(c, by)
 	return true
 }
 
+// disown takes back that the session is c's: its CONNACK was the last word, or
+// came behind it.
+func (c *conn) disown() {
+	c.outbox.mu.Lock()
+	defer c.outbox.mu.Unlock()
+	c.session = nil
+}
+
 // authBegin starts the exchange CONNECT asks for.
 func (c *conn) authBegin(ctx context.Context, sc *scratch, data []byte) (bool, error) {
-	c.in.SetMethod([]byte(c.greeting.method))
-	return c.authRun(ctx, sc, c.greeting.method, data)
+	c.in.SetMethod([]byte(c.greeting().method))
+	return c.authRun(ctx, sc, c.greeting().method, data)
 }
 
 // authContinue takes an AUTH: the next step of an exchange, or the first of a
@@ -289,7 +301,7 @@ func (c *conn) authContinue(sc *scratch, p *packet.Auth) (bool, error) {
 func (c *conn) authRun(ctx context.Context, sc *scratch, method string, data []byte) (bool, error) {
 	a := c.authenticating()
 	if a.exchange == nil {
-		a.asked = c.greeting.orInfo(c)
+		a.asked = c.greeting().orInfo(c)
 		if hook := c.b.set.Hooks.Enhanced; hook != nil {
 			c.mayWait(sc)
 			c.b.contain("Enhanced", func() error { a.exchange = hook(ctx, a.asked, method); return nil })
@@ -310,7 +322,7 @@ func (c *conn) authRun(ctx context.Context, sc *scratch, method string, data []b
 		return true, refusal // [MQTT-4.12.0-4, 5.0] [MQTT-4.12.1-2, 5.0]
 	}
 	if done && c.session == nil {
-		c.greeting.authData = reply
+		c.greeting().authData = reply
 		return c.admit(ctx, sc)
 	}
 	answer := packet.Auth{Code: mqtt.ContinueAuthentication} // [MQTT-4.12.0-2, 5.0]
@@ -334,10 +346,11 @@ type authentication struct {
 }
 
 func (c *conn) authenticating() *authentication {
-	if c.auth == nil {
-		c.auth = new(authentication)
+	x := c.extras()
+	if x.auth == nil {
+		x.auth = new(authentication)
 	}
-	return c.auth
+	return x.auth
 }
 
 // orInfo is what an exchange is told of the client: its CONNECT, or later on
@@ -348,6 +361,6 @@ func (g *greeting) orInfo(c *conn) *Connect {
 	}
 	return &Connect{
 		Remote: c.remote(), Version: c.version, ClientID: c.id(),
-		Username: c.username, KeepAlive: c.keepAlive, CleanStart: c.cleanStart, Access: c.access(),
+		Username: c.username(), KeepAlive: c.keepAlive, CleanStart: c.cleanStart, Access: c.access(),
 	}
 }

@@ -199,7 +199,7 @@ func (s *session) reserve(ctx context.Context, c *conn, g *greeting, present boo
 		return undo, nil
 	}
 	if expiry == 0 && g.will == nil && !present {
-		return undo, s.b.keep.awaitSession(ctx, c.promised)
+		return undo, s.b.keep.awaitSession(ctx, c.promised())
 	}
 	if g.will != nil {
 		g.will.m.origin, g.will.info, g.will.number = s.id, c.info(), s.number

@@ -37,7 +37,7 @@ func (b *Broker) loopOf(id string) *loop {
 	b.mu.Lock()
 	c := b.sessions[id].heldBy()
 	b.mu.Unlock()
-	if c == nil || c.sock.Away() {
+	if c == nil || c.sock().Away() {
 		return nil
 	}
 	return b.loops.all[0]

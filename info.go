@@ -37,7 +37,7 @@ func (c *conn) remote() Remote {
 // info is what there is to know of c, whose CONNECT has been let in.
 func (c *conn) info() ClientInfo {
 	return ClientInfo{
-		Remote: c.remote(), ClientID: c.id(), Username: c.username, Version: c.version,
+		Remote: c.remote(), ClientID: c.id(), Username: c.username(), Version: c.version,
 		KeepAlive: c.keepAlive, CleanStart: c.cleanStart, Since: time.Unix(0, c.since), Access: c.access(),
 	}
 }
@@ -47,8 +47,8 @@ func (c *conn) id() string {
 	switch {
 	case c.session != nil:
 		return c.session.id
-	case c.greeting != nil:
-		return c.greeting.hello.ClientID
+	case c.greeting() != nil:
+		return c.greeting().hello.ClientID
 	}
 	return ""
 }
@@ -60,8 +60,8 @@ func (c *conn) access() Access {
 		if a := c.session.access.Load(); a != nil {
 			return *a
 		}
-	case c.greeting != nil:
-		return c.greeting.hello.Access
+	case c.greeting() != nil:
+		return c.greeting().hello.Access
 	}
 	return nil
 }
@@ -80,4 +80,12 @@ type ClientStats struct {
 	QueuedBytes             int    // of these, and of what waits for the socket
 	Subscriptions           int
 	Stalled                 time.Duration // how long the write under way has been waiting for the client, to the second
+}
+
+// username is the name c's client is known by, "" if it has none.
+func (c *conn) username() string {
+	if c.user == nil {
+		return ""
+	}
+	return *c.user
 }

@@ -156,13 +156,13 @@ const backlog = 32 << 20
 // awaitDisk keeps a client from sending faster than the disk writes.
 func (c *conn) awaitDisk() {
 	if c.overtakesDisk() {
-		c.b.keep.await(c.context(), c.promised-backlog)
+		c.b.keep.await(c.context(), c.promised()-backlog)
 	}
 }
 
 func (c *conn) overtakesDisk() bool {
 	k := c.b.keep
-	return k != nil && k.waits && c.promised > backlog && !k.durable(c.promised-backlog)
+	return k != nil && k.waits && c.promised() > backlog && !k.durable(c.promised()-backlog)
 }
 
 // stored is m as the store keeps it. It shares m's bytes.

@@ -15,7 +15,8 @@ type life struct {
 
 // lifeLocked is c's.
 func (c *conn) lifeLocked() *life {
-	if c.life == nil {
+	x := c.outbox.seldomLocked()
+	if x.life == nil {
 		l := &life{over: make(chan struct{})}
 		l.ctx, l.cancel = context.WithCancel(c.b.ctx)
 		if c.stage >= ending || c.settled {
@@ -24,9 +25,9 @@ func (c *conn) lifeLocked() *life {
 		if c.settled {
 			close(l.over)
 		}
-		c.life = l
+		x.life = l
 	}
-	return c.life
+	return x.life
 }
 
 // context ends when the connection is ended, by whoever.
@@ -50,7 +51,7 @@ func (c *conn) borrow() (ctx context.Context, giveBack func()) {
 		defer c.outbox.mu.Unlock()
 		if l.borrowed--; l.borrowed == 0 && !l.shared {
 			l.cancel()
-			c.life = nil
+			c.seldom.life = nil
 		}
 	}
 }
@@ -70,8 +71,8 @@ func (c *conn) greetingContext() (context.Context, context.CancelFunc) {
 func (c *conn) cancel() {
 	c.outbox.mu.Lock()
 	defer c.outbox.mu.Unlock()
-	if c.life != nil {
-		c.life.cancel()
+	if x := c.seldom; x != nil && x.life != nil {
+		x.life.cancel()
 	}
 }
 
@@ -80,8 +81,8 @@ func (c *conn) letGo() {
 	c.outbox.mu.Lock()
 	defer c.outbox.mu.Unlock()
 	c.settled = true
-	if c.life != nil {
-		close(c.life.over)
+	if x := c.seldom; x != nil && x.life != nil {
+		close(x.life.over)
 	}
 }
 

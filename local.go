@@ -7,6 +7,7 @@ import (
 
 	"github.com/midgemq/midge/mqtt"
 	"github.com/midgemq/midge/topic"
+	"github.com/midgemq/midge/trace"
 )
 
 // A Handler takes messages inside the program. It is called from one
@@ -95,6 +96,7 @@ func (l *localClient) deliver(m *message, d delivery) {
 	case l.closed:
 	case d.replay && !l.b.due(&d, time.Now().UnixNano()):
 	case l.queue.len() >= l.b.bounds.Load().MaxQueuedMessages || l.queue.size()+m.size() > l.b.bounds.Load().MaxQueuedBytes:
+		l.s.loses(nil, m, trace.Full)
 		l.b.count.dropped.here.Add(1)
 	default:
 		l.queue.push(d)

@@ -106,7 +106,7 @@ func (l *loop) run() {
 
 // leave lets c keep the goroutine and what it has at hand.
 func (l *loop) leave(c *conn, sc *scratch) {
-	c.sock.Leave()
+	c.sock().Leave()
 	sc.loop = nil
 	l.begin()
 }
@@ -115,10 +115,10 @@ func (l *loop) leave(c *conn, sc *scratch) {
 func (c *conn) attach() {
 	err := c.arm()
 	if err == nil {
-		err = c.sock.Attach(c)
+		err = c.sock().Attach(c)
 	}
 	if err != nil {
-		c.err = err
+		c.fail(err)
 		c.finishOff()
 	}
 }
@@ -127,7 +127,7 @@ func (c *conn) attach() {
 // has to wait, turn stays with the connection until there is nothing to read,
 // and reports that the loop has gone on without this goroutine.
 func (c *conn) turn(sc *scratch) (on bool) {
-	if c.sock.Away() {
+	if c.sock().Away() {
 		return true
 	}
 	l := sc.loop
@@ -136,7 +136,7 @@ func (c *conn) turn(sc *scratch) (on bool) {
 	if sc.loop != nil {
 		switch {
 		case over:
-			c.sock.Leave()
+			c.sock().Leave()
 			go c.finishOff()
 		case more:
 			c.again = true
@@ -161,28 +161,28 @@ func (c *conn) finishOff() {
 }
 
 // readOnce reads and handles what there is. over is the end of the connection,
-// c.err says whose fault; more is that there may be more to read.
+// c.fault says whose fault; more is that there may be more to read.
 func (c *conn) readOnce(sc *scratch) (over, more bool) {
 	if c.paused() {
 		return c.resume(sc)
 	}
 	if err := c.arm(); err != nil {
-		c.err = err
+		c.fail(err)
 		return true, false
 	}
 	b, kept := c.space(sc)
-	n, err := c.sock.TryRead(b[kept:])
+	n, err := c.sock().TryRead(b[kept:])
 	if n == 0 {
 		if err == transport.ErrAgain {
 			return false, false
 		}
 		if verdict := c.readFailed(err); verdict != errGoOn {
-			c.err = verdict
+			c.fail(verdict)
 			return true, false
 		}
 		return false, true
 	}
-	more = c.sock.More()
+	more = c.sock().More()
 	sc.heard.bytes += uint64(n)
 	over = c.chew(sc, b[:kept+n])
 	return over, more && !c.paused()

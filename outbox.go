@@ -3,7 +3,6 @@ package midge
 import (
 	"runtime"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/midgemq/midge/link"
@@ -43,12 +42,12 @@ type outbox struct {
 	c *conn // immutable
 
 	mu       sync.Mutex
-	session  atomic.Pointer[session] // set once, with CONNACK
 	w        link.Writer
-	sent     tally
-	received tally
+	sent     toll
+	received toll
 	out      []byte // waiting
 	kept     *withheld
+	seldom   *seldom         // nil: nothing of that
 	leaving  int             // bytes being written
 	answered int32           // those of them that are answers
 	messages int32           // PUBLISH packets in out
@@ -60,10 +59,24 @@ type outbox struct {
 	settled  bool            // the session has been let go
 	taken    uint32          // when the bytes being written were taken, seconds since the broker's epoch
 	marked   *batch          // that has this connection to write, last we know
-	moved    *sync.Cond      // made by whoever waits for the writer
-	life     *life           // made by whoever waits for the end
-	readBy   time.Duration   // the read deadline in force, since the broker's epoch; 0 is none
-	writeBy  time.Duration   // the write deadline in force
+	readBy   moment          // the read deadline in force, or soon after; 0 is none
+	writeBy  moment          // the write deadline in force, or soon before
+}
+
+// A seldom is what most outboxes never need.
+type seldom struct {
+	moved   *sync.Cond // made by whoever waits for the writer
+	life    *life      // made by whoever waits for the end
+	dropped uint64     // messages the client did not get
+	sent    tally      // what its toll has no room for
+	heard   tally
+}
+
+func (o *outbox) seldomLocked() *seldom {
+	if o.seldom == nil {
+		o.seldom = new(seldom)
+	}
+	return o.seldom
 }
 
 func (o *outbox) init(c *conn) {
@@ -101,14 +114,14 @@ func (o *outbox) touch(sc *scratch) (flood bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	heard := &sc.heard
-	o.received.bytes += heard.bytes
-	o.received.packets += heard.packets
-	o.received.messages += heard.messages
+	o.received.packets += uint32(heard.packets)
+	o.received.messages += uint32(heard.messages)
+	o.passedLocked(&o.received, int(heard.bytes))
 	*heard = tally{}
 	if n := len(sc.confirms); n > 0 && o.stage == flowing {
 		o.out = append(o.roomFor(n), sc.confirms...)
 		o.answers += int32(n)
-		o.sent.packets += uint64(n / confirmSize)
+		o.sent.packets += uint32(n / confirmSize)
 	}
 	sc.confirms = sc.confirms[:0]
 	if len(o.out) > 0 {
@@ -127,12 +140,13 @@ func (c *conn) flushAside() {
 	if !o.startWriting() {
 		return
 	}
-	if c.sock != nil {
+	if c.sock() != nil {
 		for range 8 {
-			if !o.tryPass() {
+			s, more := o.tryPass()
+			if !more {
 				return
 			}
-			if s := o.session.Load(); s != nil && s.backlog.Load() {
+			if s != nil && s.backlog.Load() {
 				break // there is more than this goroutine, which others wait for, has time for
 			}
 		}
@@ -172,9 +186,9 @@ func (o *outbox) drain() {
 // pass writes what waits now and reports whether more came meanwhile. When it
 // reports false the right to write is given back.
 func (o *outbox) pass() bool {
-	buf := o.take()
+	buf, s := o.take()
 	n, err := o.write(buf)
-	return o.wrote(buf, n, err)
+	return o.wrote(s, buf, n, err)
 }
 
 // write writes buf for as long as the client takes any of it within
@@ -197,53 +211,59 @@ func (o *outbox) goesOn() bool {
 	if o.stage != flowing {
 		return false
 	}
-	o.writeBy = o.c.b.since(time.Now()) + o.c.b.bounds.Load().WriteTimeout/2
-	o.c.nc.SetWriteDeadline(o.c.b.epoch.Add(o.writeBy))
+	by := o.c.b.since(time.Now()) + o.c.b.bounds.Load().WriteTimeout/2
+	o.writeBy = before(by)
+	o.c.nc.SetWriteDeadline(o.c.b.epoch.Add(by))
 	return true
 }
 
 // tryPass is pass for whoever may not wait: what the socket has no room for is
-// left to a writer aside, and with it the right to write.
-func (o *outbox) tryPass() bool {
-	buf := o.take()
-	n, err := o.c.sock.TryWrite(buf)
+// left to a writer aside, and with it the right to write. s is the session, nil
+// before there is one.
+func (o *outbox) tryPass() (s *session, more bool) {
+	buf, s := o.take()
+	n, err := o.c.sock().TryWrite(buf)
 	if err != transport.ErrAgain {
-		return o.wrote(buf, n, err)
+		return s, o.wrote(s, buf, n, err)
 	}
 	go func() {
 		m, err := o.write(buf[n:])
-		if o.wrote(buf, n+m, err) {
+		if o.wrote(s, buf, n+m, err) {
 			o.drain()
 		}
 	}()
-	return false
+	return s, false
 }
 
-// take is the beginning of a pass: what waits is the writer's.
-func (o *outbox) take() []byte {
+// take is the beginning of a pass: what waits is the writer's. What comes with a
+// session that begins later is for the next.
+func (o *outbox) take() ([]byte, *session) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	buf := o.out
 	o.out = nil
+	if ws := o.c.b.watches.Load(); ws != nil {
+		o.leaves(ws, buf)
+	}
 	o.messages, o.answers, o.answered, o.leaving = 0, 0, o.answers, len(buf)
 	if deadline, arm := o.writeDeadlineLocked(); arm {
 		o.c.nc.SetWriteDeadline(deadline)
 	}
 	o.movedLocked()
-	return buf
+	return buf, o.c.session
 }
 
 // wrote is the end of a pass.
-func (o *outbox) wrote(buf []byte, n int, err error) bool {
+func (o *outbox) wrote(s *session, buf []byte, n int, err error) bool {
 	if err != nil {
 		o.writeFailed(err)
-	} else if s := o.session.Load(); s != nil {
+	} else if s != nil {
 		s.pump(o.c, nil) // what the queue held back while out was full
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.leaving, o.answered = 0, 0
-	o.sent.bytes += uint64(n)
+	o.passedLocked(&o.sent, n)
 	o.usual = giveBuffer(buf)
 	if len(o.out) > 0 && o.writableLocked() {
 		return true
@@ -260,17 +280,18 @@ func (o *outbox) writableLocked() bool { return o.stage == flowing || o.stage ==
 
 // movedLocked wakes whoever waits for the writer.
 func (o *outbox) movedLocked() {
-	if o.moved != nil {
-		o.moved.Broadcast()
+	if o.seldom != nil && o.seldom.moved != nil {
+		o.seldom.moved.Broadcast()
 	}
 }
 
 // awaitLocked waits for the writer to have got on, or for the last word.
 func (o *outbox) awaitLocked() {
-	if o.moved == nil {
-		o.moved = sync.NewCond(&o.mu)
+	x := o.seldomLocked()
+	if x.moved == nil {
+		x.moved = sync.NewCond(&o.mu)
 	}
-	o.moved.Wait()
+	x.moved.Wait()
 }
 
 // writeDeadlineLocked notes the time of a write. It gives each write at least half of WriteTimeout and moves
@@ -280,11 +301,11 @@ func (o *outbox) writeDeadlineLocked() (time.Time, bool) {
 	o.taken = uint32(now / time.Second)
 	if o.stage == ending {
 		patience = linger
-	} else if o.writeBy-now >= patience/2 {
+	} else if o.writeBy.time()-now >= patience/2 {
 		return time.Time{}, false
 	}
-	o.writeBy = now + patience
-	return o.c.b.epoch.Add(o.writeBy), true
+	o.writeBy = before(now + patience)
+	return o.c.b.epoch.Add(now + patience), true
 }
 
 // writeFailed gives up on writing. A client that took nothing for the whole of
@@ -304,7 +325,7 @@ func (o *outbox) writeFailed(err error) {
 	case o.stage == ending:
 		o.stage = over
 	}
-	s := o.session.Load()
+	s := o.c.session
 	o.mu.Unlock()
 	if !stalled {
 		return
@@ -421,7 +442,7 @@ func (o *outbox) setReadDeadline(at time.Duration, ok bool) error {
 		return nil // what ended it has set it
 	}
 	switch {
-	case !ok && o.readBy == 0, ok && o.readBy > 0 && o.readBy <= at:
+	case !ok && o.readBy == 0, ok && o.readBy > 0 && o.readBy.time() <= at+eighth: // it has been rounded up
 		return nil
 	case !ok:
 		at = 0
@@ -431,10 +452,10 @@ func (o *outbox) setReadDeadline(at time.Duration, ok bool) error {
 
 // readLocked makes a read end at a time since the broker's epoch; 0 is never.
 func (o *outbox) readLocked(by time.Duration) error {
-	o.readBy = by
-	if by == 0 {
+	if o.readBy = 0; by == 0 {
 		return o.c.nc.SetReadDeadline(time.Time{})
 	}
+	o.readBy = after(by)
 	return o.c.nc.SetReadDeadline(o.c.b.epoch.Add(by))
 }
 

@@ -34,7 +34,9 @@ var errTooFast = &Refusal{Code: mqtt.QuotaExceeded, Reason: "message rate too hi
 func (c *conn) rated() bool { return c.b.bounds.Load().rated || c.listen.rate.Load() != nil }
 
 // paused reports whether nothing is to be read now.
-func (c *conn) paused() bool { return c.meter != nil && c.meter.until > 0 }
+func (c *conn) paused() bool {
+	return c.extra != nil && c.extra.meter != nil && c.extra.meter.until > 0
+}
 
 // pace looks at the packet that b begins with before it is decoded. A PUBLISH
 // for which a rate has no room is refused (sc.tooFast), waits where it is
@@ -43,8 +45,8 @@ func (c *conn) pace(sc *scratch, b []byte) error {
 	if sc.tooFast = false; len(b) == 0 || b[0]>>4 != byte(packet.PUBLISH) || c.session == nil {
 		return nil
 	}
-	if c.meter == nil {
-		c.meter = new(meter)
+	if x := c.extras(); x.meter == nil {
+		x.meter = new(meter)
 	}
 	now := int64(c.b.since(sc.now))
 	at, whose := c.ready(now)
@@ -62,7 +64,7 @@ func (c *conn) pace(sc *scratch, b []byte) error {
 		c.b.count.limited.rateRefused.Add(1)
 	default:
 		c.b.count.limited.rateHeld.Add(1)
-		c.meter.until = min(max(at, now+shortPause), now+longPause)
+		c.extra.meter.until = min(max(at, now+shortPause), now+longPause)
 	}
 	return nil
 }
@@ -71,7 +73,7 @@ func (c *conn) pace(sc *scratch, b []byte) error {
 func (c *conn) ready(now int64) (at int64, whose string) {
 	set := c.b.bounds.Load()
 	burst := int64(set.RateBurst)
-	at = c.meter.ready(set.ClientRate, burst, now)
+	at = c.extra.meter.ready(set.ClientRate, burst, now)
 	if at > now {
 		return at, "client"
 	}
@@ -86,11 +88,11 @@ func (c *conn) ready(now int64) (at int64, whose string) {
 // paid takes a message of n bytes off every rate. One that is refused costs
 // nothing: otherwise who never stops would never be let through again.
 func (c *conn) paid(sc *scratch, n int) {
-	if c.meter == nil || sc.tooFast {
+	if c.extra == nil || c.extra.meter == nil || sc.tooFast {
 		return
 	}
 	set, now := c.b.bounds.Load(), int64(c.b.since(sc.now))
-	c.meter.take(set.ClientRate, now, n)
+	c.extra.meter.take(set.ClientRate, now, n)
 	if r := c.listen.rate.Load(); r != nil {
 		c.listen.take(*r, now, n)
 	}
@@ -99,7 +101,7 @@ func (c *conn) paid(sc *scratch, n int) {
 
 // sayTooFast tells the log, once for as long as it goes on.
 func (c *conn) sayTooFast(now int64, whose string, mode OverRate) {
-	news := c.meter.over.begins(now)
+	news := c.extra.meter.over.begins(now)
 	switch whose {
 	case "client":
 	case "listener":
@@ -130,14 +132,14 @@ func (o *outbox) holdReading(until time.Duration) {
 func (c *conn) resume(sc *scratch) (over, more bool) {
 	if stage := c.outbox.at(); stage != flowing {
 		if stage == mute {
-			c.err = errHungUp
+			c.fail(errHungUp)
 		}
 		return true, false
 	}
-	if int64(c.b.since(time.Now())) < c.meter.until {
+	if int64(c.b.since(time.Now())) < c.extra.meter.until {
 		return false, false
 	}
-	c.meter.until = 0
+	c.extra.meter.until = 0
 	c.outbox.forgetDeadline()
 	var b []byte
 	if c.rest != nil {
@@ -147,21 +149,21 @@ func (c *conn) resume(sc *scratch) (over, more bool) {
 		return over, false
 	}
 	if err := c.arm(); err != nil {
-		c.err = err
+		c.fail(err)
 		return true, false
 	}
-	return false, c.sock.More()
+	return false, c.sock().More()
 }
 
 // chew handles b, and keeps what is left of it for the next turn.
 func (c *conn) chew(sc *scratch, b []byte) (over bool) {
 	used, need, over, err := c.batch(sc, b)
-	if c.err = err; over || err != nil {
+	if c.fail(err); over || err != nil {
 		return true
 	}
 	c.keepRest(b[used:], need)
 	if c.paused() {
-		c.outbox.holdReading(time.Duration(c.meter.until))
+		c.outbox.holdReading(time.Duration(c.extra.meter.until))
 	}
 	return false
 }
@@ -169,15 +171,15 @@ func (c *conn) chew(sc *scratch, b []byte) (over bool) {
 // parked gives the connection back to its loop. False is one that goes on here.
 func (c *conn) parked() bool {
 	if c.paused() {
-		return c.sock.Doze()
+		return c.sock().Doze()
 	}
-	return c.sock.Park()
+	return c.sock().Park()
 }
 
 // awaitTurn is a pause of a connection that has a goroutine of its own. False
 // is its end.
 func (c *conn) awaitTurn() (bool, error) {
-	o, until := &c.outbox, time.Duration(c.meter.until)
+	o, until := &c.outbox, time.Duration(c.extra.meter.until)
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	alarm := time.AfterFunc(until-c.b.since(time.Now()), func() {
@@ -189,7 +191,7 @@ func (c *conn) awaitTurn() (bool, error) {
 	for o.stage == flowing && c.b.since(time.Now()) < until {
 		o.awaitLocked()
 	}
-	c.meter.until = 0
+	c.extra.meter.until = 0
 	if o.stage == mute {
 		return false, errHungUp
 	}
@@ -199,7 +201,7 @@ func (c *conn) awaitTurn() (bool, error) {
 // sip is what of in to read into, behind kept bytes: of a client that sends too
 // much no more than a sip is read ahead.
 func (c *conn) sip(sc *scratch, in []byte, kept int) []byte {
-	if m := c.meter; m != nil && m.over.at(int64(c.b.since(sc.now))) {
+	if x := c.extra; x != nil && x.meter != nil && x.meter.over.at(int64(c.b.since(sc.now))) {
 		return in[:min(len(in), kept+sipSize)]
 	}
 	return in

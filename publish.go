@@ -50,6 +50,7 @@ func (c *conn) publish(sc *scratch, p *packet.Publish) error {
 		switch {
 		case refusal != nil:
 			code, reason = refusal.Code, refusal.Reason
+			c.refuses(sc, refusal)
 			c.b.count.refusedPublish(refusal)
 		case heard == 0:
 			code = mqtt.NoMatchingSubscribers
@@ -82,7 +83,7 @@ func (c *conn) commit(sc *scratch, p *packet.Publish, refused *Refusal) store.Po
 		id = 0
 	}
 	pos := c.b.keep.commit(sc, c.session, id)
-	c.promised = max(c.promised, pos)
+	c.promise(pos)
 	return pos
 }
 

@@ -5,6 +5,7 @@ import (
 
 	"github.com/midgemq/midge/mqtt"
 	"github.com/midgemq/midge/store"
+	"github.com/midgemq/midge/trace"
 )
 
 // claim makes c the owner of the session of its client identifier. A
@@ -15,7 +16,7 @@ import (
 // not get that far gives it back with release. Of several that wait for one the
 // last to come has it: the others are what their client has given up.
 func (b *Broker) claim(sc *scratch, c *conn, clean bool) (s *session, present bool, err error) {
-	c.arrived = b.sequence.Add(1)
+	c.since = b.arrival(sc.now.UnixNano())
 	for {
 		b.mu.Lock()
 		if b.closed {
@@ -25,7 +26,7 @@ func (b *Broker) claim(sc *scratch, c *conn, clean bool) (s *session, present bo
 		old := b.sessions[c.id()]
 		if owner := old.heldBy(); owner != nil {
 			b.mu.Unlock()
-			if owner.arrived > c.arrived {
+			if owner.since > c.since {
 				return nil, false, &Refusal{Code: mqtt.ServerBusy, Reason: "a later connection has the session"}
 			}
 			c.mayWait(sc)
@@ -61,8 +62,18 @@ func (b *Broker) claim(sc *scratch, c *conn, clean bool) (s *session, present bo
 			c.mayWait(sc)
 			b.ending(old, old.end()) // [MQTT-3.1.2-4, 5.0]
 		}
-		c.promised = b.endingOf(s)
+		c.promise(b.endingOf(s))
 		return s, present, nil
+	}
+}
+
+// arrival is now, or soon after: later than any before.
+func (b *Broker) arrival(now int64) int64 {
+	for {
+		last := b.arrived.Load()
+		if next := max(now, last+1); b.arrived.CompareAndSwap(last, next) {
+			return next
+		}
 	}
 }
 
@@ -153,18 +164,22 @@ func (b *Broker) gone(c *conn) {
 	in, out := c.tallies()
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	delete(b.conns, c)
+	last := len(b.conns) - 1
+	b.conns[last].place = c.place
+	b.conns[c.place], b.conns[last] = b.conns[last], nil
+	b.conns = b.conns[:last]
 	b.count.departed[0].add(in)
 	b.count.departed[1].add(out)
 }
 
 // noSession notes a connection that ended before it had a session.
 func (b *Broker) noSession(c *conn, code mqtt.ReasonCode, text string) {
-	if c.err == nil || c.err == errHungUp {
+	if c.fault() == nil || c.fault() == errHungUp {
 		return
 	}
 	b.count.refused.connect.Add(1)
-	b.log.Log(b.ctx, levelOf(c.err), "connection refused", "remote", c.nc.RemoteAddr(), "transport", c.nc.Kind(),
+	c.tell(trace.Refused, code, text)
+	b.log.Log(b.ctx, levelOf(c.fault()), "connection refused", "remote", c.nc.RemoteAddr(), "transport", c.nc.Kind(),
 		"reason", code.String(), "detail", text)
 }
 

@@ -181,6 +181,10 @@ func (t *target) withoutLocal() (target, bool) {
 // returns how many that were.
 func (b *Broker) route(sc *scratch, by *batch) (n int) {
 	p := sc.routes.plan(b, sc.m.topic)
+	followed := sc.watches != nil && sc.followed()
+	if followed {
+		sc.setsOut()
+	}
 	for i := range p.targets {
 		t := &p.targets[i]
 		if t.nl && sc.m.origin == t.s.id {
@@ -195,12 +199,18 @@ func (b *Broker) route(sc *scratch, by *batch) (n int) {
 			ids:    t.ids,
 			retain: sc.m.retain && t.rap, // [MQTT-3.3.1-12, 5.0] [MQTT-3.3.1-9, 3.1.1]
 		})
+		if followed {
+			sc.arrives(t.s)
+		}
 		n++
 	}
 	for _, g := range p.groups {
 		if g.deliver(sc, by, nil) {
 			n++
 		}
+	}
+	if followed {
+		b.routed(sc, n)
 	}
 	return n
 }

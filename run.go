@@ -129,9 +129,9 @@ func (c *conn) deliverRun(sc *scratch, by *conn) bool {
 	if o.w.Aliasing() || !o.w.Fits(largest) || !o.roomLocked(r.n, len(frames)) {
 		return false
 	}
-	o.sent.messages += uint64(r.n)
-	o.sent.packets += uint64(r.n)
-	if len(frames) >= directAt && c.sock != nil && len(o.out) == 0 && !o.writing {
+	o.sent.messages += uint32(r.n)
+	o.sent.packets += uint32(r.n)
+	if len(frames) >= directAt && c.sock() != nil && len(o.out) == 0 && !o.writing && c.b.watches.Load() == nil {
 		frames = o.writeAsideLocked(frames)
 		if len(o.out) > 0 {
 			o.markLocked(&sc.batch)
@@ -151,13 +151,13 @@ func (c *conn) deliverRun(sc *scratch, by *conn) bool {
 func (o *outbox) writeAsideLocked(b []byte) []byte {
 	o.writing, o.leaving = true, len(b)
 	o.mu.Unlock()
-	n, err := o.c.sock.TryWrite(b)
+	n, err := o.c.sock().TryWrite(b)
 	if err != nil && err != transport.ErrAgain {
 		o.writeFailed(err)
 	}
 	o.mu.Lock()
 	o.writing, o.leaving = false, 0
-	o.sent.bytes += uint64(n)
+	o.passedLocked(&o.sent, n)
 	o.movedLocked()
 	if !o.writableLocked() {
 		return nil

@@ -14,6 +14,7 @@ import (
 // what it remembers of the index is.
 type scratch struct {
 	batch
+	following
 	packets link.Packets
 	routes  routeCache
 	raw     []byte // the packet at hand as it came, nil unless it stands in a read buffer
@@ -66,7 +67,7 @@ const keepScratch = 64 << 10
 
 func (sc *scratch) reset() *scratch {
 	sc.begin()
-	sc.m = message{}
+	sc.m, sc.following = message{}, following{}
 	for f, b := range sc.frames {
 		if cap(b) > keepScratch {
 			sc.frames[f] = nil

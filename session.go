@@ -10,6 +10,7 @@ import (
 	"github.com/midgemq/midge/mqtt"
 	"github.com/midgemq/midge/packet"
 	"github.com/midgemq/midge/store"
+	"github.com/midgemq/midge/trace"
 )
 
 // A session is what the broker knows of one client identifier: its
@@ -98,6 +99,8 @@ func (s *session) deliver(sc *scratch, by *batch, d delivery) {
 	case d.qos == mqtt.AtMostOnce:
 		if c := s.conn.Load(); c != nil {
 			c.deliverNow(sc, by, &d)
+		} else {
+			s.loses(sc, &sc.m, trace.Away)
 		}
 	default:
 		s.deliverAcked(sc, by, d)
@@ -110,16 +113,18 @@ func (c *conn) deliverNow(sc *scratch, by *batch, d *delivery) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.stage != flowing {
+		sc.fate = trace.Ending
 		return
 	}
 	before := len(o.out)
 	if len(d.ids) == 0 && !o.w.Aliasing() {
 		frame, _ := sc.frame(o.w.Version(), mqtt.AtMostOnce)
 		if frame == nil || !o.w.Fits(len(frame)) {
-			return // [MQTT-3.1.2-25, 5.0]
+			c.session.loses(sc, &sc.m, trace.TooLarge) // [MQTT-3.1.2-25, 5.0]
+			return
 		}
 		if !o.roomLocked(1, len(frame)) {
-			c.drops()
+			c.drops(sc)
 			return
 		}
 		o.out = append(o.roomFor(len(frame)), frame...)
@@ -128,10 +133,11 @@ func (c *conn) deliverNow(sc *scratch, by *batch, d *delivery) {
 		}
 	} else {
 		if !o.roomLocked(1, sc.m.size()) {
-			c.drops()
+			c.drops(sc)
 			return
 		}
 		if !o.publishLocked(&sc.m, &variant{retain: d.retain, ids: d.ids}, sc.now.UnixNano()) {
+			c.session.loses(sc, &sc.m, trace.TooLarge)
 			return
 		}
 	}
@@ -147,13 +153,15 @@ func (s *session) deliverAcked(sc *scratch, by *batch, d delivery) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.ended {
+		sc.fate = trace.Gone
 		return
 	}
 	c := s.conn.Load()
 	if s.fullLocked(sc.m.size()) {
+		s.loses(sc, &sc.m, trace.Full)
 		s.b.count.dropped.queue.Add(1)
 		if c != nil {
-			c.dropped.Add(1)
+			c.countDropped()
 		}
 		return
 	}
@@ -162,6 +170,7 @@ func (s *session) deliverAcked(sc *scratch, by *batch, d delivery) {
 		d.until = s.b.keep.promised(sc, d.qos)
 	}
 	if c == nil || s.backlog.Load() || !s.outLocked().Ready() || !s.sendLocked(c, by, sc, &d) {
+		sc.fate = trace.Queued
 		s.keepQueuedLocked(&d, sc.number)
 		s.enqueueLocked(c, &d)
 	}
@@ -187,6 +196,7 @@ func (s *session) sendLocked(c *conn, by *batch, sc *scratch, d *delivery) bool 
 	now := s.b.clock(sc)
 	x := variant{qos: d.qos, retain: d.retain, ids: d.ids}
 	if !s.b.due(d, now) || !o.fits(d.m, &x) || sc == nil && !s.mayReceive(d.m.topic) { // [MQTT-3.1.2-25, 5.0]
+		s.loses(sc, d.m, s.why(d, now))
 		if sc == nil {
 			s.keepDone(d.seq)
 		}
@@ -277,8 +287,17 @@ func (o *outbox) dirtyLocked(c *conn, by *batch) {
 	}
 }
 
-func (c *conn) drops() {
-	c.dropped.Add(1)
+// countDropped counts a message that is not to be had for want of room.
+func (c *conn) countDropped() {
+	c.outbox.mu.Lock()
+	defer c.outbox.mu.Unlock()
+	c.outbox.seldomLocked().dropped++
+}
+
+// drops counts the message at hand, which c has no room for.
+func (c *conn) drops(sc *scratch) {
+	c.session.loses(sc, &sc.m, trace.Full)
+	c.outbox.seldomLocked().dropped++
 	c.b.count.dropped.slow.Add(1)
 }
 

@@ -180,7 +180,7 @@ func (b *Broker) countTraffic(s *Stats) {
 	at := map[string]int{}
 	b.mu.Lock()
 	in, out := b.count.departed[0], b.count.departed[1]
-	all := slices.Collect(maps.Keys(b.conns))
+	all := slices.Clone(b.conns)
 	for _, l := range b.listeners {
 		at[l.url] = 0
 	}
@@ -236,7 +236,7 @@ func (t *tally) public() Traffic { return Traffic{t.bytes, t.packets, t.messages
 func (c *conn) tallies() (in, out tally) {
 	c.outbox.mu.Lock()
 	defer c.outbox.mu.Unlock()
-	return c.outbox.received, c.outbox.sent
+	return c.outbox.talliesLocked()
 }
 
 // everySession is the register, in no order.
@@ -299,7 +299,7 @@ func (b *Broker) owned() []*session {
 func (s *session) describe(c *conn) ClientStats {
 	st := ClientStats{ClientInfo: ClientInfo{ClientID: s.id}}
 	if c != nil {
-		st.ClientInfo, st.Connected, st.Dropped = c.info(), true, c.dropped.Load()
+		st.ClientInfo, st.Connected = c.info(), true
 	} else if until := s.until.Load(); until > 0 {
 		st.Until = s.b.epoch.Add(time.Duration(until))
 	}
@@ -317,7 +317,10 @@ func (s *session) describe(c *conn) ClientStats {
 func (o *outbox) describe(st *ClientStats) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	in, out := &o.received, &o.sent
+	in, out := o.talliesLocked()
+	if o.seldom != nil {
+		st.Dropped = o.seldom.dropped
+	}
 	st.BytesIn, st.PacketsIn, st.MessagesIn = in.bytes, in.packets, in.messages
 	st.BytesOut, st.PacketsOut, st.MessagesOut = out.bytes, out.packets, out.messages
 	st.QueuedBytes += len(o.out) + o.leaving

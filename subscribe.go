@@ -84,7 +84,7 @@ func (c *conn) subscribeOne(sc *scratch, p *packet.Subscribe, req packet.Subscri
 	}
 	if a := c.access(); a != nil && !a.MaySubscribe(rest) {
 		c.b.count.denied.subscribes.Add(1)
-		c.b.log.Info("subscription denied", "client", c.id(), "user", c.username, "filter", sub.spec.Filter)
+		c.b.log.Info("subscription denied", "client", c.id(), "user", c.username(), "filter", sub.spec.Filter)
 		return nil, false, mqtt.NotAuthorized
 	}
 	if refusal := c.askSubscribe(sc, &sub.spec); refusal != nil {

@@ -228,7 +228,7 @@ func (g *group) deliver(sc *scratch, by *batch, except *session) bool {
 		switch {
 		case m.s == except, !m.s.mayReceive(sc.m.topic):
 		case m.s.online():
-			m.s.deliver(sc, by, g.delivery(sc, m))
+			g.give(sc, by, m)
 			return true
 		case away == nil:
 			away = m
@@ -237,8 +237,15 @@ func (g *group) deliver(sc *scratch, by *batch, except *session) bool {
 	if away == nil {
 		return false
 	}
-	away.s.deliver(sc, by, g.delivery(sc, away))
+	g.give(sc, by, away)
 	return true
+}
+
+func (g *group) give(sc *scratch, by *batch, m *member) {
+	m.s.deliver(sc, by, g.delivery(sc, m))
+	if sc.watches != nil && sc.followed() {
+		sc.arrives(m.s)
+	}
 }
 
 func (g *group) delivery(sc *scratch, m *member) delivery {

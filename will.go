@@ -8,6 +8,7 @@ import (
 	"github.com/midgemq/midge/mqtt"
 	"github.com/midgemq/midge/packet"
 	"github.com/midgemq/midge/store"
+	"github.com/midgemq/midge/trace"
 )
 
 // A will is what a client wants said if it leaves without a goodbye.
@@ -62,8 +63,12 @@ func (b *Broker) publishKept(m *message, says store.SessionID) (store.Position, 
 	sc.now = time.Now()
 	m.arrived = sc.now.UnixNano()
 	sc.of(m)
+	b.follow(sc)
 	sc.saysWill = says
 	_, refusal := b.accept(sc, nil)
+	if refusal != nil {
+		sc.arrived(refusal.Code.String())
+	}
 	pos := b.keep.commit(sc, nil, 0)
 	b.scratches.Put(sc.reset())
 	return pos, refusal
@@ -107,8 +112,9 @@ func (c *conn) detach(code mqtt.ReasonCode, text string) {
 
 // sayGone tells the log and the program.
 func (c *conn) sayGone(code mqtt.ReasonCode, text string) {
+	c.tell(trace.Disconnected, code, text)
 	level := slog.LevelDebug
-	if c.err != nil && c.err != errHungUp {
+	if c.fault() != nil && c.fault() != errHungUp {
 		level = slog.LevelInfo // somebody's fault: say whose and which
 	}
 	c.b.log.Log(c.b.ctx, level, "client disconnected", "client", c.id(), "remote", c.nc.RemoteAddr(),
@@ -218,6 +224,7 @@ func (b *Broker) redeliver(orphans []delivery, from *session) {
 		b.keep.commit(sc, nil, 0)
 		switch {
 		case !alive:
+			from.loses(nil, d.m, trace.Expired)
 			from.keepDone(d.seq)
 		case !given:
 			from.giveBack(d)
@@ -231,6 +238,7 @@ func (s *session) giveBack(d delivery) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.ended || s.fullLocked(d.m.size()) {
+		s.loses(nil, d.m, trace.Full)
 		s.b.count.dropped.queue.Add(1)
 		return
 	}

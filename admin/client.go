@@ -93,6 +93,29 @@ func (c *Client) Kick(ctx context.Context, id string) error {
 	return err
 }
 
+// Bans asks for those in force. Where the broker has no Shield, it answers 404.
+func (c *Client) Bans(ctx context.Context) (*Bans, error) {
+	return ask[Bans](ctx, c, http.MethodGet, "/api/v1/bans", nil, nil)
+}
+
+// Ban keeps somebody out, and disconnects whom that is about.
+func (c *Client) Ban(ctx context.Context, b Ban) (*Banned, error) {
+	return ask[Banned](ctx, c, http.MethodPost, "/api/v1/bans", nil, &b)
+}
+
+// Unban lifts the ban of b's Client, User and Address; an [*Error] of status 404
+// says there is none.
+func (c *Client) Unban(ctx context.Context, b Ban) error {
+	v := url.Values{}
+	for key, value := range map[string]string{"client": b.Client, "user": b.User, "address": b.Address} {
+		if value != "" {
+			v.Set(key, value)
+		}
+	}
+	_, err := ask[struct{}](ctx, c, http.MethodDelete, "/api/v1/bans", v, nil)
+	return err
+}
+
 func (q *Query) values() url.Values {
 	v := url.Values{}
 	for key, value := range map[string]string{"state": q.State, "find": q.Find, "sort": q.Sort} {

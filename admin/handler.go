@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"github.com/midgemq/midge"
+	"github.com/midgemq/midge/protect"
 )
 
 // A Config says what a Handler shows, and to whom.
@@ -20,6 +21,9 @@ type Config struct {
 	// checks left out. Empty: nobody but this machine may ask, over loopback or
 	// a unix socket. SetToken changes it.
 	Token string
+
+	// Shield is what bans are those of; nil: there are none.
+	Shield *protect.Shield
 
 	// Ready adds a condition to the broker's own; nil: there is none. It is
 	// called for each /readyz and /metrics, and should not block.
@@ -37,12 +41,13 @@ type Config struct {
 // A Handler serves one broker. Its methods may be called from any goroutine.
 type Handler struct {
 	// Immutable.
-	b     *midge.Broker
-	ready func() error
-	log   *slog.Logger
-	open  *http.ServeMux // for everyone
-	mux   *http.ServeMux // for those who may
-	index []page
+	b      *midge.Broker
+	shield *protect.Shield // nil: no bans
+	ready  func() error
+	log    *slog.Logger
+	open   *http.ServeMux // for everyone
+	mux    *http.ServeMux // for those who may
+	index  []page
 
 	gate  gate
 	watch watch
@@ -54,7 +59,7 @@ type page struct{ pattern, brief string }
 // New makes a Handler. It starts nothing, and ends with the broker.
 func New(cfg Config) *Handler {
 	h := &Handler{
-		b: cfg.Broker, ready: cfg.Ready, log: cfg.Logger,
+		b: cfg.Broker, shield: cfg.Shield, ready: cfg.Ready, log: cfg.Logger,
 		open: http.NewServeMux(), mux: http.NewServeMux(),
 	}
 	if h.log == nil {
@@ -76,6 +81,11 @@ func New(cfg Config) *Handler {
 	h.offer("DELETE /api/v1/clients", "", h.kick)
 	h.offer("GET /api/v1/slow", "subscribers that do not keep up, the worst first: ?limit=", h.slow)
 	h.offer("GET /api/v1/talkers", "who sends and gets most: ?by=messages|bytes&way=in|out|both&limit=", h.talkers)
+	if cfg.Shield != nil {
+		h.offer("GET /api/v1/bans", "who is kept out", h.bans)
+		h.offer("POST /api/v1/bans", `keep out, and disconnect: {"client": "x"}, or user, or address; for, reason`, h.ban)
+		h.offer("DELETE /api/v1/bans", "lift one: ?client= user= address=", h.unban)
+	}
 	if cfg.Profiles {
 		h.offer("GET /debug/pprof/", "profiles of the Go runtime, for go tool pprof", h.profiles)
 		h.offer("GET /debug/pprof/{name}", "", h.profile)

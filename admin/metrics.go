@@ -6,10 +6,12 @@ import (
 	"net/http"
 	"reflect"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/midgemq/midge"
+	"github.com/midgemq/midge/protect"
 )
 
 // A Metric is one family that /metrics shows. Names and labels stay. No label
@@ -31,7 +33,8 @@ type value struct {
 type scrape struct {
 	midge.Stats
 	Process
-	ready bool
+	shield *protect.Counts // nil: there is none
+	ready  bool
 }
 
 // Metrics are all families, in the order in which they are shown.
@@ -79,7 +82,7 @@ func Metrics() []Metric {
 		counter("stalled_clients_total", "Clients cut off for taking no byte in write_timeout.", func(s *scrape) uint64 { return s.StalledClients }),
 		counter("sessions_expired_total", "Sessions that ended while their client was away.", func(s *scrape) uint64 { return s.SessionsEnded }),
 	}
-	return append(all, processMetrics()...)
+	return slices.Concat(all, protectMetrics(), processMetrics())
 }
 
 func truth(b bool) float64 {
@@ -112,6 +115,10 @@ func fields(v any) (all []value) {
 func (h *Handler) metrics(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
 	s := scrape{Stats: h.b.Stats(), Process: readProcess(), ready: h.notReady() == nil}
+	if h.shield != nil {
+		c := h.shield.Counts()
+		s.shield = &c
+	}
 	expose(w, &s)
 }
 

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/midgemq/midge"
+	"github.com/midgemq/midge/protect"
 )
 
 var update = flag.Bool("update", false, "write the table of docs/observability.md")
@@ -41,11 +42,12 @@ func fill(v reflect.Value, path string, all map[string]string) {
 // What is counted is shown: a counter that somebody adds to Stats has to have a
 // metric.
 func TestEveryNumberHasAMetric(t *testing.T) {
-	s := scrape{ready: true}
+	s := scrape{ready: true, shield: new(protect.Counts)}
 	s.Listeners = []midge.ListenerStats{{URL: `tcp://"\` + "\n", Connections: 7}}
 	all := map[string]string{}
 	fill(reflect.ValueOf(&s.Stats).Elem(), "Stats", all)
 	fill(reflect.ValueOf(&s.Process).Elem(), "Process", all)
+	fill(reflect.ValueOf(s.shield).Elem(), "Counts", all)
 	if len(all) < 30 {
 		t.Fatalf("%d numbers", len(all))
 	}
@@ -76,7 +78,7 @@ func TestDocumentedMetrics(t *testing.T) {
 	}
 	var table strings.Builder
 	table.WriteString("| metric | kind | label | what it is |\n|---|---|---|---|\n")
-	s := scrape{Stats: midge.Stats{Listeners: []midge.ListenerStats{{URL: "its URL"}}, Version: "its number"}}
+	s := scrape{Stats: midge.Stats{Listeners: []midge.ListenerStats{{URL: "its URL"}}, Version: "its number"}, shield: new(protect.Counts)}
 	for _, m := range Metrics() {
 		kind, label := "gauge", ""
 		if m.Counter {

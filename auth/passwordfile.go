@@ -129,14 +129,15 @@ func (f *PasswordFile) Upgrade(a Algorithm, rounds int) (n int, err error) {
 }
 
 // Write puts the file in place of what is there, at once or not at all. A new
-// one is for its owner alone to read; an old one keeps its mode.
+// one is for its owner alone to read; an old one keeps its mode and its owner.
 func (f *PasswordFile) Write() error {
 	mode := os.FileMode(0o600)
 	path := f.path
 	if real, err := filepath.EvalSymlinks(path); err == nil {
 		path = real
 	}
-	if old, err := os.Stat(path); err == nil {
+	old, gone := os.Stat(path)
+	if gone == nil {
 		mode = old.Mode().Perm()
 	}
 	tmp, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
@@ -144,12 +145,15 @@ func (f *PasswordFile) Write() error {
 		return fmt.Errorf("auth: passwords: %w", err)
 	}
 	defer os.Remove(tmp.Name())
+	if gone == nil {
+		err = keepOwner(tmp, old)
+	}
 	var text bytes.Buffer
 	for _, l := range f.lines {
 		text.WriteString(l + "\n")
 	}
-	_, err = tmp.Write(text.Bytes())
-	err = errors.Join(err, tmp.Chmod(mode), tmp.Sync(), tmp.Close())
+	_, cut := tmp.Write(text.Bytes())
+	err = errors.Join(err, cut, tmp.Chmod(mode), tmp.Sync(), tmp.Close())
 	if err == nil {
 		err = os.Rename(tmp.Name(), path)
 	}

@@ -3,7 +3,6 @@ package auth
 import (
 	"context"
 	"crypto/rand"
-	"net"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -11,6 +10,7 @@ import (
 	"github.com/midgemq/midge"
 	"github.com/midgemq/midge/auth/scram"
 	"github.com/midgemq/midge/internal/flight"
+	"github.com/midgemq/midge/internal/gate"
 	"github.com/midgemq/midge/mqtt"
 )
 
@@ -34,13 +34,16 @@ type Passwords struct {
 // An effort is what all files of a process share: how much is done at once,
 // and what is known. Files come and go with every reload. Immutable.
 type effort struct {
-	gate  *gate
+	gate  *gate.Gate
 	memo  *memo
 	decoy []byte
 }
 
+// errBusy is a gate with too many in front of it.
+var errBusy = &midge.Refusal{Code: mqtt.ServerBusy, Reason: "too many are logging in"}
+
 func newEffort() *effort {
-	return &effort{gate: newGate(max(1, runtime.GOMAXPROCS(0)/2)), memo: newMemo(), decoy: []byte(rand.Text())}
+	return &effort{gate: gate.New(max(1, runtime.GOMAXPROCS(0)/2), 1024), memo: newMemo(), decoy: []byte(rand.Text())}
 }
 
 var shared = sync.OnceValue(newEffort)
@@ -111,12 +114,12 @@ func (p *Passwords) compare(ctx context.Context, c *midge.Connect, hash *Hash, t
 	if good, known := p.memo.recall(text, d); known {
 		return good, nil
 	}
-	from, password := source(&c.Remote), append([]byte(nil), c.Password...)
+	from, password := gate.Source(c.Addr), append([]byte(nil), c.Password...)
 	good, err := p.flight.Do(ctx, d, func(ctx context.Context) (bool, error) {
-		if err := p.gate.enter(ctx, from); err != nil {
+		if err := p.gate.Enter(ctx, from); err != nil {
 			return false, err
 		}
-		defer p.gate.leave()
+		defer p.gate.Leave()
 		if good, known := p.memo.recall(text, d); known {
 			return good, nil
 		}
@@ -141,18 +144,6 @@ func (p *Passwords) check(hash *Hash, password []byte) bool {
 		break
 	}
 	return false
-}
-
-// source is who is held responsible for the work a client causes.
-func source(r *midge.Remote) string {
-	if r.Addr == nil {
-		return ""
-	}
-	host, _, err := net.SplitHostPort(r.Addr.String())
-	if err != nil {
-		return r.Addr.Network()
-	}
-	return host
 }
 
 // verifier is what SCRAM needs of a user; nil: nothing is there.

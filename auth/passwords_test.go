@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/midgemq/midge"
+	"github.com/midgemq/midge/internal/gate"
 	"github.com/midgemq/midge/mqtt"
 )
 
@@ -42,15 +43,14 @@ func TestOneComparison(t *testing.T) {
 }
 
 // While somebody tries passwords as fast as they go, those who were there
-// before get in at once, and others after a while: see TestGateIsFair.
+// before get in at once, and others after a while: see package gate.
 func TestFlood(t *testing.T) {
 	p := passwords(t, "alice=sha512-pbkdf2", "bob=sha512-pbkdf2", "carol=sha512-pbkdf2")
 	p.effort = newEffort()
-	p.gate = newGate(1)
+	p.gate = gate.New(1, 24) // three of an address wait
 	if _, err := p.Authenticate(t.Context(), credentials("alice", "alice!", "192.0.2.1")); err != nil {
 		t.Fatal(err)
 	}
-	p.gate.perSource = 3
 	ctx, cancel := context.WithCancel(t.Context())
 	var attackers sync.WaitGroup
 	busy := make(chan struct{}, 1)
@@ -82,11 +82,9 @@ func TestFlood(t *testing.T) {
 	cancel()
 	attackers.Wait()
 	for drained := false; !drained; { // what they asked for goes on without them
-		p.gate.enter(t.Context(), "")
-		p.gate.mu.Lock()
-		drained = p.gate.waiting == 0
-		p.gate.mu.Unlock()
-		p.gate.leave()
+		p.gate.Enter(t.Context(), "")
+		drained = p.gate.Waiting() == 0
+		p.gate.Leave()
 	}
 }
 
@@ -107,8 +105,8 @@ func TestUnknownUserCostsTheSame(t *testing.T) {
 func TestImpatientLogin(t *testing.T) {
 	p := passwords(t, "alice=sha512")
 	p.effort = newEffort()
-	p.gate = newGate(1)
-	p.gate.enter(t.Context(), "")
+	p.gate = gate.New(1, 1024)
+	p.gate.Enter(t.Context(), "")
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	var r *midge.Refusal
@@ -120,7 +118,7 @@ func TestImpatientLogin(t *testing.T) {
 		_, err := p.Authenticate(t.Context(), credentials("alice", "alice!", "192.0.2.1"))
 		done <- err
 	}()
-	p.gate.leave()
+	p.gate.Leave()
 	if err := <-done; err != nil {
 		t.Error(err)
 	}

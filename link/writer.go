@@ -343,3 +343,12 @@ func dropUsers(p *packet.Properties) {
 	p.Users = nil
 	p.Present &^= packet.PropertySet(0).With(packet.PropUserProperty)
 }
+
+// Named returns the topic that an alias of this end's stands for, nil if it
+// does for none. It is the Writer's memory.
+func (w *Writer) Named(a uint16) []byte {
+	if w.names == nil || a == 0 || int(a) > len(w.names.aliases) {
+		return nil
+	}
+	return w.names.aliases[a-1]
+}

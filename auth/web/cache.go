@@ -14,13 +14,15 @@ import (
 // about the password in it.
 type key [sha256.Size]byte
 
-// A cache remembers answers for a time. When it is full, any makes room.
+// A cache remembers answers for a time. When it is full, any makes room, but
+// first those that let nobody in: of these strangers make as many as they like.
 type cache struct {
 	secret []byte
 	room   int
 
-	mu  sync.Mutex
-	all map[key]remembered // guarded by mu
+	mu   sync.Mutex
+	good map[key]remembered // guarded by mu; those that let in
+	bad  map[key]remembered // guarded by mu
 }
 
 type remembered struct {
@@ -29,7 +31,7 @@ type remembered struct {
 }
 
 func newCache(room int) *cache {
-	c := &cache{secret: make([]byte, 32), room: room, all: map[key]remembered{}}
+	c := &cache{secret: make([]byte, 32), room: room, good: map[key]remembered{}, bad: map[key]remembered{}}
 	rand.Read(c.secret)
 	return c
 }
@@ -56,9 +58,13 @@ func (c *cache) key(q *Request, password []byte) (k key) {
 func (c *cache) get(k key, now time.Time) (Response, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	r, ok := c.all[k]
+	r, ok := c.good[k]
+	if !ok {
+		r, ok = c.bad[k]
+	}
 	if ok && !now.Before(r.until) {
-		delete(c.all, k)
+		delete(c.good, k)
+		delete(c.bad, k)
 		return Response{}, false
 	}
 	return r.answer, ok
@@ -70,28 +76,39 @@ func (c *cache) put(k key, a Response, now time.Time, ttl time.Duration) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if len(c.all) >= c.room {
-		c.makeRoom(now)
+	delete(c.good, k)
+	delete(c.bad, k)
+	if len(c.good)+len(c.bad) >= c.room {
+		c.makeRoomLocked(now)
 	}
-	c.all[k] = remembered{a, now.Add(ttl)}
+	into := c.bad
+	if a.Result == "allow" {
+		into = c.good
+	}
+	into[k] = remembered{a, now.Add(ttl)}
 }
 
-// makeRoom drops one of a few, the first that is over or else the last of
+// makeRoomLocked drops one of a few, the first that is over or else the last of
 // them: a map is gone through in no order.
-func (c *cache) makeRoom(now time.Time) {
+func (c *cache) makeRoomLocked(now time.Time) {
+	from := c.bad
+	if len(from) == 0 {
+		from = c.good
+	}
 	var drop key
 	n := 0
-	for k, r := range c.all {
+	for k, r := range from {
 		drop = k
 		if n++; n == 8 || !now.Before(r.until) {
 			break
 		}
 	}
-	delete(c.all, drop)
+	delete(from, drop)
 }
 
 func (c *cache) clear() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	clear(c.all)
+	clear(c.good)
+	clear(c.bad)
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/midgemq/midge"
 	"github.com/midgemq/midge/auth"
 	"github.com/midgemq/midge/internal/flight"
+	"github.com/midgemq/midge/internal/gate"
 	"github.com/midgemq/midge/mqtt"
 )
 
@@ -38,7 +39,7 @@ type Config struct {
 	NegativeTTL time.Duration // how long one that does not is; 0: 10 s
 	MaxCached   int           // answers remembered, [1, 1<<24]; 0: 10,000
 	MaxInFlight int           // requests at a time, [1, 10000]; 0: 32
-	MaxWaiting  int           // clients that wait for their turn, [1, 1<<20]; 0: 1024; one more is refused with "server busy"
+	MaxWaiting  int           // clients that wait for their turn, an eighth of them from one address, [1, 1<<20]; 0: 1024; one more is refused with "server busy"
 
 	// WhenDown is what becomes of a client while the service is down: refused
 	// with "server unavailable", or left to the next authenticator.
@@ -67,31 +68,32 @@ type Request struct {
 
 // A Response is its answer.
 type Response struct {
-	Result    string   `json:"result"`     // allow, deny or ignore: not known here
-	User      string   `json:"user"`       // what rules call the client; "": Username
-	Groups    []string `json:"groups"`     // that it is in
-	Publish   []string `json:"publish"`    // filters it may publish to; %c and %u may be in them
-	Subscribe []string `json:"subscribe"`  // filters it may subscribe to and be sent; with neither list the policy's rules decide
-	ExpiresAt int64    `json:"expires_at"` // Unix seconds: the connection ends then; 0: it does not
-	Reason    string   `json:"reason"`     // of a deny, for the log
+	Result    string   `json:"result"`             // allow, deny or ignore: not known here
+	User      string   `json:"user"`               // what rules call the client; "": Username
+	Groups    []string `json:"groups"`             // that it is in
+	Publish   []string `json:"publish,omitzero"`   // filters it may publish to; %c and %u may be in them
+	Subscribe []string `json:"subscribe,omitzero"` // filters it may subscribe to and be sent; with neither list the policy's rules decide
+	ExpiresAt int64    `json:"expires_at"`         // Unix seconds: the connection ends then; 0: it does not
+	Reason    string   `json:"reason"`             // of a deny, for the log
 }
 
 // A Service is an [auth.Authenticator]. It remembers answers under the whole
 // of what was asked, but for the client's port; how long is up to Config.
 type Service struct {
-	set     Config
-	flight  flight.Group[key, Response]
-	slots   chan struct{}
-	tickets chan struct{} // of those who wait or are in flight
-
-	cache *cache
+	set    Config
+	flight flight.Group[key, Response]
+	gate   *gate.Gate
+	cache  *cache
 }
 
 // Open checks the configuration. It asks the service nothing.
 func Open(c Config) (*Service, error) {
 	u, err := url.Parse(c.URL)
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-		return nil, fmt.Errorf("auth/web: URL %q is none of http or https", c.URL)
+	if err != nil {
+		return nil, fmt.Errorf("auth/web: URL: %w", withoutURL(err))
+	}
+	if u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+		return nil, fmt.Errorf("auth/web: URL %q is none of http or https", u.Redacted())
 	}
 	var errs []error
 	number := func(name string, v *int, def, high int) {
@@ -126,10 +128,7 @@ func Open(c Config) (*Service, error) {
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		}
 	}
-	return &Service{
-		set: c, slots: make(chan struct{}, c.MaxInFlight), tickets: make(chan struct{}, c.MaxInFlight+c.MaxWaiting),
-		cache: newCache(c.MaxCached),
-	}, nil
+	return &Service{set: c, gate: gate.New(c.MaxInFlight, c.MaxWaiting), cache: newCache(c.MaxCached)}, nil
 }
 
 // Close ends connections that are kept open for the next request.
@@ -160,8 +159,9 @@ func (s *Service) Authenticate(ctx context.Context, c *midge.Connect) (*auth.Ide
 	if a, ok := s.cache.get(key, time.Now()); ok {
 		return s.judge(&q, a, nil)
 	}
+	from := gate.Source(c.Addr)
 	a, err := s.flight.Do(ctx, key, func(ctx context.Context) (Response, error) {
-		a, err := s.ask(ctx, &q)
+		a, err := s.ask(ctx, &q, from)
 		if err != nil {
 			return a, err
 		}
@@ -169,7 +169,11 @@ func (s *Service) Authenticate(ctx context.Context, c *midge.Connect) (*auth.Ide
 		if a.Result != "allow" {
 			ttl = s.set.NegativeTTL
 		}
-		s.cache.put(key, a, time.Now(), ttl)
+		now := time.Now()
+		if end := time.Unix(a.ExpiresAt, 0); a.ExpiresAt != 0 && end.Sub(now) < ttl {
+			ttl = end.Sub(now) // behind it the service may say something new
+		}
+		s.cache.put(key, a, now, ttl)
 		return a, nil
 	})
 	return s.judge(&q, a, err)
@@ -221,21 +225,15 @@ var errBusy = &midge.Refusal{Code: mqtt.ServerBusy, Reason: "too many are loggin
 const maxAnswer = 1 << 20
 
 // ask makes one request, when it is its turn. Waiting counts.
-func (s *Service) ask(ctx context.Context, q *Request) (a Response, err error) {
-	select {
-	case s.tickets <- struct{}{}:
-		defer func() { <-s.tickets }()
-	default:
-		return a, errBusy
-	}
+func (s *Service) ask(ctx context.Context, q *Request, from string) (a Response, err error) {
 	ctx, cancel := context.WithTimeout(ctx, s.set.Timeout)
 	defer cancel()
-	select {
-	case s.slots <- struct{}{}:
-		defer func() { <-s.slots }()
-	case <-ctx.Done():
-		return a, ctx.Err()
+	if err := s.gate.Enter(ctx, from); errors.Is(err, gate.ErrFull) {
+		return a, errBusy
+	} else if err != nil {
+		return a, err
 	}
+	defer s.gate.Leave()
 	body, err := json.Marshal(q)
 	if err != nil {
 		return a, err
@@ -250,7 +248,7 @@ func (s *Service) ask(ctx context.Context, q *Request) (a Response, err error) {
 	r.Header.Set("Content-Type", "application/json")
 	res, err := s.set.Client.Do(r)
 	if err != nil {
-		return a, err
+		return a, withoutURL(err)
 	}
 	defer res.Body.Close()
 	data, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer+1))
@@ -258,6 +256,15 @@ func (s *Service) ask(ctx context.Context, q *Request) (a Response, err error) {
 		return a, err
 	}
 	return parse(res, data)
+}
+
+// withoutURL takes the URL out of an error: there may be a token in it.
+func withoutURL(err error) error {
+	var u *url.Error
+	if errors.As(err, &u) {
+		return u.Err
+	}
+	return err
 }
 
 // parse reads an answer.
@@ -277,8 +284,26 @@ func parse(res *http.Response, data []byte) (a Response, err error) {
 	if err := json.Unmarshal(data, &a); err != nil {
 		return a, fmt.Errorf("its answer: %w", err)
 	}
+	if err := nothingIsEmpty(&a, data); err != nil {
+		return a, fmt.Errorf("its answer: %w", err)
+	}
 	if !slices.Contains([]string{"allow", "deny", "ignore"}, a.Result) {
 		return a, fmt.Errorf("its answer says %q, none of allow, deny and ignore", a.Result)
 	}
 	return a, nil
+}
+
+// nothingIsEmpty makes an empty list of one that is there as null, as many a
+// language writes it: it allows nothing. One that is left out leaves it to the
+// policy.
+func nothingIsEmpty(a *Response, data []byte) error {
+	var said struct{ Publish, Subscribe json.RawMessage }
+	err := json.Unmarshal(data, &said)
+	if said.Publish != nil && a.Publish == nil {
+		a.Publish = []string{}
+	}
+	if said.Subscribe != nil && a.Subscribe == nil {
+		a.Subscribe = []string{}
+	}
+	return err
 }

@@ -192,7 +192,9 @@ func TestDown(t *testing.T) {
 		var count [2]atomic.Int32
 		for i := range 20 {
 			all.Go(func() {
-				_, err := s.Authenticate(t.Context(), login(fmt.Sprint(i), "x"))
+				c := login(fmt.Sprint(i), "x")
+				c.Addr = &net.TCPAddr{IP: net.IPv4(192, 0, 2, byte(i)), Port: 1}
+				_, err := s.Authenticate(t.Context(), c)
 				switch code(err) {
 				case mqtt.ServerUnavailable:
 					count[0].Add(1)
@@ -223,6 +225,121 @@ func TestDown(t *testing.T) {
 	})
 }
 
+// One address that asks without end leaves room for others.
+func TestOneAddressDelaysItself(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		answer := make(chan struct{})
+		s := open(t, Config{MaxInFlight: 1, MaxWaiting: 16}, func(ctx context.Context, q Request) (int, string, error) {
+			<-answer
+			return 200, `{"result":"allow"}`, nil
+		})
+		var all sync.WaitGroup
+		var busy atomic.Int32
+		ask := func(i int, from byte) {
+			all.Go(func() {
+				c := login(fmt.Sprint(i), "x")
+				c.Addr = &net.TCPAddr{IP: net.IPv4(192, 0, 2, from), Port: 1}
+				if _, err := s.Authenticate(t.Context(), c); code(err) == mqtt.ServerBusy {
+					busy.Add(1)
+				} else if err != nil {
+					t.Error(err)
+				}
+			})
+			synctest.Wait()
+		}
+		for i := range 20 {
+			ask(i, 1)
+		}
+		if n := busy.Load(); n != 17 { // one is asked about, two wait
+			t.Errorf("%d were too many", n)
+		}
+		ask(20, 2)
+		close(answer)
+		all.Wait()
+		if n := busy.Load(); n != 17 {
+			t.Errorf("another address was told to come later")
+		}
+	})
+}
+
+// What an answer says of its own end holds for what is remembered of it.
+func TestRemembersNoLongerThanTheAnswerLasts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		asked := 0
+		s := open(t, Config{}, func(context.Context, Request) (int, string, error) {
+			asked++
+			return 200, fmt.Sprintf(`{"result":"allow","expires_at":%d}`, time.Now().Add(2*time.Second).Unix()), nil
+		})
+		for range 2 {
+			if id, err := s.Authenticate(t.Context(), login("alice", "x")); err != nil || !id.Until.After(time.Now()) {
+				t.Errorf("%+v, %v", id, err)
+			}
+			<-time.After(3 * time.Second)
+		}
+		if asked != 2 {
+			t.Errorf("asked %d times", asked)
+		}
+	})
+}
+
+// A list that is there allows what is in it, and nothing if it is null; without
+// lists the policy decides.
+func TestNullAllowsNothing(t *testing.T) {
+	for text, decided := range map[string]bool{
+		`{"result":"allow"}`:                               false,
+		`{"result":"allow","publish":null}`:                true,
+		`{"result":"allow","subscribe":null,"groups":[]}`:  true,
+		`{"result":"allow","subscribe":[],"publish":null}`: true,
+	} {
+		s := open(t, Config{}, func(context.Context, Request) (int, string, error) { return 200, text, nil })
+		id, err := s.Authenticate(t.Context(), login("alice", "x"))
+		if err != nil || (id.Permissions != nil) != decided {
+			t.Errorf("%s: %+v, %v", text, id, err)
+		}
+	}
+	own, err := json.Marshal(Response{Result: "allow"})
+	if err != nil || bytes.Contains(own, []byte("publish")) {
+		t.Errorf("%s, %v", own, err)
+	}
+}
+
+// Failures push out failures.
+func TestFailuresPushOutOneAnother(t *testing.T) {
+	c := newCache(1000)
+	now := time.Now()
+	k := func(i int) key { return c.key(&Request{Username: fmt.Sprint(i)}, nil) }
+	for i := range 200 {
+		c.put(k(i), Response{Result: "allow"}, now, time.Minute)
+	}
+	for i := range 20000 {
+		c.put(k(1000+i), Response{Result: "deny"}, now, time.Minute)
+	}
+	kept := 0
+	for i := range 200 {
+		if _, ok := c.get(k(i), now); ok {
+			kept++
+		}
+	}
+	if kept != 200 || len(c.bad) != 800 {
+		t.Errorf("%d of 200 who may come in are remembered, and %d failures", kept, len(c.bad))
+	}
+}
+
+// An error of the line does not tell the token in the URL.
+func TestErrorsKeepTheURL(t *testing.T) {
+	down := desk(func(context.Context, Request) (int, string, error) { return 0, "", errors.New("no route") })
+	s, err := Open(Config{URL: "http://u:hidden@h/?key=hidden", Client: &http.Client{Transport: down}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Authenticate(t.Context(), login("alice", "x")); err == nil || strings.Contains(err.Error(), "hidden") {
+		t.Error(err)
+	}
+	if _, err := Open(Config{URL: "ftp://u:hidden@h/"}); err == nil || strings.Contains(err.Error(), "hidden") {
+		t.Error(err)
+	}
+}
+
 func TestCacheIsBounded(t *testing.T) {
 	c := newCache(100)
 	now := time.Now()
@@ -230,14 +347,14 @@ func TestCacheIsBounded(t *testing.T) {
 	for i := range 1000 {
 		c.put(k(i), Response{Result: "allow"}, now, time.Minute)
 	}
-	if _, ok := c.get(k(999), now); !ok || len(c.all) != 100 {
-		t.Error(ok, len(c.all))
+	if _, ok := c.get(k(999), now); !ok || len(c.good) != 100 {
+		t.Error(ok, len(c.good))
 	}
-	if _, ok := c.get(k(999), now.Add(time.Minute)); ok || len(c.all) != 99 {
-		t.Error(ok, len(c.all))
+	if _, ok := c.get(k(999), now.Add(time.Minute)); ok || len(c.good) != 99 {
+		t.Error(ok, len(c.good))
 	}
 	c.put(k(1), Response{}, now, -1)
-	if len(c.all) != 99 {
+	if len(c.good) != 99 {
 		t.Error("off is on")
 	}
 	if c.key(&Request{}, nil) == c.key(&Request{}, []byte{}) || c.key(&Request{Address: "h:1"}, nil) != c.key(&Request{Address: "h:2"}, nil) ||

@@ -19,7 +19,6 @@ import (
 	"time"
 
 	"github.com/midgemq/midge/admin"
-	"github.com/midgemq/midge/client"
 )
 
 // administered starts a broker with an admin socket, and returns both.
@@ -28,16 +27,6 @@ func administered(t *testing.T, args ...string) (broker, adminAt string) {
 	adminAt = filepath.Join(t.TempDir(), "a.sock")
 	urls := serving(t, append([]string{"--tcp", "127.0.0.1:0", "--admin", adminAt}, args...)...)
 	return urls[0], adminAt
-}
-
-func connected(t *testing.T, url, id string) *client.Conn {
-	t.Helper()
-	c, err := client.Dial(t.Context(), strings.Replace(url, "tcp:", "mqtt:", 1), client.Options{ClientID: id})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { c.Close() })
-	return c
 }
 
 func TestClientsAndKick(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/url"
 	"strings"
 	"text/tabwriter"
 
@@ -77,8 +78,9 @@ func whoComesIn(c *config.Config, l *config.Listener) string {
 	if len(c.JWT.Algorithms) > 0 {
 		who = append(who, "tokens ("+strings.Join(c.JWT.Algorithms, " ")+")")
 	}
-	if c.HTTP.URL != "" {
-		who = append(who, "whom "+c.HTTP.URL+" knows")
+	if u, err := url.Parse(c.HTTP.URL); err == nil && c.HTTP.URL != "" {
+		u.RawQuery = "" // where tokens like to be, as in the user's place
+		who = append(who, "whom "+u.Redacted()+" knows")
 	}
 	if c.Anonymous(l) {
 		who = append(who, "anyone")

@@ -158,10 +158,16 @@ func (ds *doors) of(listener string) *door {
 	return ds.wall
 }
 
-func (ds *doors) bound(place string, d *door) {
+// bound notes where d is. Two listeners can have one address on two network
+// interfaces; their connections could not be told apart.
+func (ds *doors) bound(place string, d *door) error {
 	ds.mu.Lock()
 	defer ds.mu.Unlock()
+	if other := ds.places[place]; other != nil && other != d {
+		return fmt.Errorf("%s is the address of %s, too", place, other.rules.Load().listener.URL)
+	}
 	ds.places[place] = d
+	return nil
 }
 
 // options are how a door's socket is bound and served.
@@ -173,14 +179,17 @@ func (ds *doors) options(d *door) transport.Options {
 		Listen: func(ctx context.Context, _, address string) (net.Listener, error) {
 			lc := net.ListenConfig{Control: bindTo(l.Interface)}
 			ln, err := lc.Listen(ctx, "tcp"+l.IP, address)
-			if err == nil {
-				ds.bound(ln.Addr().String(), d)
+			if err != nil {
+				return nil, err
 			}
-			return ln, err
+			if err := ds.bound(ln.Addr().String(), d); err != nil {
+				return nil, errors.Join(err, ln.Close())
+			}
+			return ln, nil
 		},
 	}
 	if strings.HasPrefix(l.URL, "unix:") {
-		ds.bound(config.Place(l.URL), d)
+		_ = ds.bound(config.Place(l.URL), d) // the second cannot listen
 	}
 	if l.Secure() {
 		o.TLS = &transport.ServerTLS{GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {

@@ -95,6 +95,12 @@ func TestDoorOfListener(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if err := ds.bound("127.0.0.1:1883", ds.all[0]); err != nil {
+		t.Error(err)
+	}
+	if err := ds.bound("127.0.0.1:1883", ds.wall); err == nil {
+		t.Error("two listeners have one address, and the rules of either")
+	}
 	var hooks midge.Hooks
 	ds.install(&hooks)
 	c := &midge.Connect{Remote: midge.Remote{Listener: "tcp://127.0.0.1:7"}}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"reflect"
 	"time"
+	"unicode"
 
 	"github.com/midgemq/midge/auth/jwt"
 	"github.com/midgemq/midge/auth/web"
@@ -59,6 +60,9 @@ func askHow(h *config.HTTP) (web.Config, error) {
 	}
 	token, err := secret("http.token_file", h.TokenFile)
 	if err == nil && token != nil {
+		if len(token) == 0 || bytes.ContainsFunc(token, unicode.IsControl) {
+			return o, fmt.Errorf("http.token_file: %s holds no token: want one line", h.TokenFile)
+		}
 		o.Header = http.Header{"Authorization": {"Bearer " + string(token)}}
 	}
 	return o, err

@@ -1,6 +1,11 @@
 package main
 
-import "testing"
+import (
+	"runtime/debug"
+	"testing"
+
+	"github.com/midgemq/midge/internal/config"
+)
 
 // Memory is given back once for each storm, and only when that is over.
 func TestSettlerWaitsForTheEndOfTheStorm(t *testing.T) {
@@ -35,5 +40,20 @@ func TestSettlerWaitsForTheEndOfTheStorm(t *testing.T) {
 	}
 	if a := allocated(); a == 0 {
 		t.Error("nothing was ever allocated")
+	}
+}
+
+// A target that is taken back by a reload is gone.
+func TestMemoryTarget(t *testing.T) {
+	c := config.Default()
+	defer applyMemory(config.Default())
+	c.Limits.Memory = 1 << 40
+	applyMemory(c)
+	if got := debug.SetMemoryLimit(-1); got != 1<<40 {
+		t.Errorf("the target is %d", got)
+	}
+	applyMemory(config.Default())
+	if got := debug.SetMemoryLimit(-1); got != environMemory {
+		t.Errorf("the target is still %d", got)
 	}
 }

@@ -215,11 +215,16 @@ func shieldOf(c *config.Config, log *slog.Logger) protect.Config {
 	return s
 }
 
-// applyMemory tells the collector of the target.
+// environMemory is the target without one of ours: that of GOMEMLIMIT.
+var environMemory = debug.SetMemoryLimit(-1)
+
+// applyMemory tells the collector of the target, or that there is none now.
 func applyMemory(c *config.Config) {
+	limit := environMemory
 	if c.Limits.Memory > 0 {
-		debug.SetMemoryLimit(int64(c.Limits.Memory))
+		limit = int64(c.Limits.Memory)
 	}
+	debug.SetMemoryLimit(limit)
 }
 
 // writePID leaves the process number where midge reload finds it.

@@ -81,8 +81,11 @@ func (s *service) serveSockets(b *midge.Broker, ds *doors) error {
 		l := d.rules.Load().listener
 		opt := ds.options(d)
 		opt.OnError = func(err error) { s.log.Info("listener", "url", l.URL, "error", err) }
-		ds.bound(config.Place(socketURL(k, "/")), d)
-		ln, err := transport.NewListener(k.Listener, l.URL, opt)
+		err := ds.bound(config.Place(socketURL(k, "/")), d)
+		var ln transport.Listener
+		if err == nil {
+			ln, err = transport.NewListener(k.Listener, l.URL, opt)
+		}
 		if err == nil {
 			err = b.Serve(ln)
 		}

@@ -23,6 +23,7 @@ var arrows = map[string][]string{
 	"flow":   {"mqtt"},
 	"link":   {"mqtt", "packet", "flow", "topic"},
 
+	"trace":              {"mqtt", "packet", "topic"},
 	"internal/index":     {},
 	"internal/readbuf":   {},
 	"internal/systemd":   {},
@@ -32,13 +33,14 @@ var arrows = map[string][]string{
 	"internal/vfs":       {},
 	"internal/arch":      {},
 	"internal/flight":    {},
+	"internal/gate":      {},
 	"transport":          {},
 
-	"":        {"mqtt", "packet", "topic", "flow", "link", "store", "transport", "internal/index", "internal/readbuf"}, // midge itself
-	"conform": {"mqtt"},                                                                                                // docs/decisions/0004
+	"":        {"mqtt", "packet", "topic", "flow", "link", "store", "transport", "internal/index", "internal/readbuf", "trace"}, // midge itself
+	"conform": {"mqtt"},                                                                                                         // docs/decisions/0004
 	"bench":   {"mqtt", "packet", "topic", "flow", "link", "transport"},
 
-	"cmd/midge": {"", "admin", "bench", "tiny", "tiny/host", "conform", "transport", "mqtt", "client", "topic", "store", "store/disk", "auth", "auth/jwt", "protect", "auth/web", "internal/systemd", "internal/config", "internal/mosquitto", "internal/man"},
+	"cmd/midge": {"", "admin", "protect", "bench", "tiny", "tiny/host", "conform", "transport", "mqtt", "client", "topic", "store", "store/disk", "auth", "auth/jwt", "auth/web", "internal/systemd", "internal/config", "internal/mosquitto", "internal/man"},
 
 	"store":           {"mqtt"},
 	"store/memory":    {"mqtt", "store"},
@@ -50,13 +52,13 @@ var arrows = map[string][]string{
 		"", "tiny", "tiny/host", "client", "mqtt", "packet", "topic", "transport", "store", "store/disk", "internal/faultdisk",
 	},
 
-	"admin":   {"", "mqtt"},
+	"admin":   {"", "mqtt", "protect"},
 	"protect": {"", "mqtt"},
 
-	"auth":       {"", "mqtt", "topic", "auth/scram", "internal/flight"},
+	"auth":       {"", "mqtt", "topic", "auth/scram", "internal/flight", "internal/gate"},
 	"auth/scram": {},
 	"auth/jwt":   {"", "auth", "mqtt"},
-	"auth/web":   {"", "auth", "mqtt", "internal/flight"},
+	"auth/web":   {"", "auth", "mqtt", "internal/flight", "internal/gate"},
 
 	// Rooms that are planned.
 	"tiny":      {"mqtt", "packet", "topic", "flow", "link"},

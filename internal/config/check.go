@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/url"
 	"path"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -38,6 +39,7 @@ func (c *Config) Check() error {
 		fail("data", "%w", err)
 	}
 	c.checkNumbers(fail)
+	c.checkIdle(fail)
 	c.Protect.check(fail)
 	c.Admin.check(func(key, format string, args ...any) { fail("admin."+key, format, args...) })
 	if _, _, err := c.Log.Slog(); err != nil {
@@ -56,6 +58,31 @@ func (c *Config) Check() error {
 		fail("process.watch", "want 0 or at least 100ms")
 	}
 	return errors.Join(errs...)
+}
+
+// checkIdle names keys that would do nothing without another: whoever wrote
+// them believes that they do.
+func (c *Config) checkIdle(fail func(path, format string, args ...any)) {
+	idle := func(section string, of any, wants string) {
+		for _, k := range keysOf(section, reflect.ValueOf(of).Elem()) {
+			if k.said() {
+				fail(k.Path, "does nothing without %s.%s", section, wants)
+			}
+		}
+	}
+	if len(c.JWT.Algorithms) == 0 {
+		idle("jwt", &c.JWT, "algorithms")
+	}
+	if c.HTTP.URL == "" {
+		h := c.HTTP
+		if h.WhenDown == "refuse" { // the default
+			h.WhenDown = ""
+		}
+		idle("http", &h, "url")
+	}
+	if c.MQTT.StrictKeepAlive && c.MQTT.MaxKeepAlive == 0 {
+		fail("mqtt.strict_keep_alive", "does nothing without mqtt.max_keep_alive")
+	}
 }
 
 // The highest rates.
@@ -230,9 +257,10 @@ func (l *Listener) checkTLS(fail func(key, format string, args ...any)) {
 		fail("cert", "TLS needs cert and key")
 	}
 	switch l.ClientCert {
-	case "", "none":
-		if l.UserFromCert != "" && l.ClientCA == "" {
-			fail("user_from_cert", "needs client_ca")
+	case "":
+	case "none":
+		if l.ClientCA != "" {
+			fail("client_ca", "does nothing with client_cert = none")
 		}
 	case "optional", "require":
 		if l.ClientCA == "" {
@@ -240,6 +268,15 @@ func (l *Listener) checkTLS(fail func(key, format string, args ...any)) {
 		}
 	default:
 		fail("client_cert", "%q is none of none, optional and require", l.ClientCert)
+	}
+	if l.UserFromCert != "" && l.ClientCA == "" {
+		fail("user_from_cert", "needs client_ca")
+	}
+	if len(l.CRL) > 0 && l.ClientCA == "" {
+		fail("crl", "needs client_ca")
+	}
+	if l.CRLStale && len(l.CRL) == 0 {
+		fail("crl_stale", "needs crl")
 	}
 	if _, ok := certNames[l.UserFromCert]; !ok && l.UserFromCert != "" {
 		fail("user_from_cert", "%q is none of cn, subject, dns, email and uri", l.UserFromCert)

@@ -97,6 +97,11 @@ func TestCheck(t *testing.T) {
 		{"http.when_down=panic", "neither refuse nor next"},
 		{"log.format=xml", "neither text nor json"},
 		{"process.watch=1ms", "process.watch"},
+		{"jwt.issuer=x", "jwt.issuer: does nothing without jwt.algorithms"},
+		{"jwt.key_files=x", "jwt.key_files: does nothing"},
+		{"http.token_file=x", "http.token_file: does nothing without http.url"},
+		{"http.when_down=next", "http.when_down: does nothing"},
+		{"mqtt.strict_keep_alive=true", "does nothing without mqtt.max_keep_alive"},
 		{"protect.connections_per_address=-1", "protect.connections_per_address: -1 is not within"},
 		{"protect.exempt=10.0.0.0/33", `"10.0.0.0/33" is no address`},
 		{"protect.ban_time=2h", "protect.max_ban_time: is less"},
@@ -117,6 +122,27 @@ func TestCheck(t *testing.T) {
 		}
 		if err := cfg.Check(); err == nil || !strings.Contains(err.Error(), c.says) {
 			t.Errorf("%s: want %q in %v", c.set, c.says, err)
+		}
+	}
+}
+
+// Client certificates are asked for, or nothing is said about them.
+func TestCheckCertificates(t *testing.T) {
+	for _, c := range []struct{ text, says string }{
+		{"client_ca = 'ca'\nuser_from_cert = 'cn'\ncrl = ['r']\ncrl_stale = true\n", ""},
+		{"client_ca = 'ca'\nclient_cert = 'none'\n", "client_ca: does nothing"},
+		{"client_cert = 'require'\n", "client_cert: require needs client_ca"},
+		{"client_cert = 'never'\n", "none of none"},
+		{"user_from_cert = 'cn'\n", "user_from_cert: needs client_ca"},
+		{"crl = ['r']\n", "crl: needs client_ca"},
+		{"crl_stale = true\n", "crl_stale: needs crl"},
+	} {
+		cfg, err := Parse("m.toml", []byte("[[listener]]\nurl = 'tls://:8883'\ncert = 'c'\nkey = 'k'\n"+c.text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cfg.Check(); c.says == "" && err != nil || c.says != "" && (err == nil || !strings.Contains(err.Error(), c.says)) {
+			t.Errorf("%s: want %q in %v", c.text, c.says, err)
 		}
 	}
 }

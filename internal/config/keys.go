@@ -151,6 +151,14 @@ func (k *Key) set(text string) error {
 	return nil
 }
 
+// said reports whether the value is another than its type's zero.
+func (k *Key) said() bool {
+	if k.value.Kind() == reflect.Slice {
+		return k.value.Len() > 0
+	}
+	return !k.value.IsZero()
+}
+
 // text is the value as TOML; said is false for what has none: then it is an
 // example.
 func (k *Key) text() (s string, said bool) {

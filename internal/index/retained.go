@@ -10,7 +10,8 @@ import (
 type Retained[V any] struct {
 	root node[V]
 	n    atomic.Int64
-	mu   sync.Mutex // writers
+	made atomic.Int64 // nodes
+	mu   sync.Mutex   // writers
 
 	path []*node[V] // guarded by mu: room for the way to a node
 }
@@ -20,6 +21,10 @@ func NewRetained[V any]() *Retained[V] { return new(Retained[V]) }
 
 // Len returns how many topics have a value.
 func (r *Retained[V]) Len() int { return int(r.n.Load()) }
+
+// Nodes returns how many levels of topics there are, those that topics begin
+// with together counted once: that is what takes memory.
+func (r *Retained[V]) Nodes() int64 { return r.made.Load() }
 
 // Get returns the value of a topic, nil if it has none.
 func (r *Retained[V]) Get(topic string) *V {
@@ -51,7 +56,7 @@ func (r *Retained[V]) SetIf(topic string, v *V, may func(old *V) bool) bool {
 	if !may(old) {
 		return false
 	}
-	r.root.grow(topic, false).Store(v)
+	r.root.grow(topic, false, &r.made).Store(v)
 	if old == nil {
 		r.n.Add(1)
 	}
@@ -77,7 +82,7 @@ func (r *Retained[V]) DeleteIf(topic string, still func(*V) bool) bool {
 		return false
 	}
 	at.Store(nil)
-	prune(path)
+	prune(path, &r.made)
 	r.n.Add(-1)
 	return true
 }

@@ -11,7 +11,8 @@ import (
 type Tree[V comparable] struct {
 	root    node[set[V]]
 	version atomic.Uint64
-	mu      sync.Mutex // writers
+	nodes   atomic.Int64 // levels of filters that have a node
+	mu      sync.Mutex   // writers
 
 	path []*node[set[V]] // guarded by mu: room for the way to a node
 }
@@ -29,6 +30,10 @@ func (t *Tree[V]) Version() uint64 { return t.version.Load() }
 // Renew changes Version alone: what was made of results counts for nothing.
 func (t *Tree[V]) Renew() { t.version.Add(1) }
 
+// Nodes returns how many levels of filters there are, those that filters begin
+// with together counted once: that is what takes memory.
+func (t *Tree[V]) Nodes() int64 { return t.nodes.Load() }
+
 // Add puts v under filter; putting it there twice is putting it there once. A
 // filter is taken as it is, check it first. The tree keeps no part of the
 // string. A level takes 64 bytes or more, however short it is: bound the
@@ -36,7 +41,7 @@ func (t *Tree[V]) Renew() { t.version.Add(1) }
 func (t *Tree[V]) Add(filter string, v V) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	at := t.root.grow(filter, true)
+	at := t.root.grow(filter, true, &t.nodes)
 	if s := at.Load(); s == nil {
 		at.Store(&set[V]{first: v})
 	} else if !s.add(v) {
@@ -60,7 +65,7 @@ func (t *Tree[V]) Remove(filter string, v V) bool {
 	}
 	if next := s.swept(); next != s {
 		at.Store(next)
-		prune(path)
+		prune(path, &t.nodes)
 	}
 	t.version.Add(1)
 	return true

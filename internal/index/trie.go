@@ -103,9 +103,10 @@ func cut(topic string) (level, rest string, more bool) {
 	return topic, "", false
 }
 
-// grow returns the place of topic's value, made if need be. With wild set, +
-// and # are wildcards. The writer's lock is held.
-func (n *node[P]) grow(topic string, wild bool) *atomic.Pointer[P] {
+// grow returns the place of topic's value, made if need be, and adds the nodes
+// that took to made. With wild set, + and # are wildcards. The writer's lock is
+// held.
+func (n *node[P]) grow(topic string, wild bool, made *atomic.Int64) *atomic.Pointer[P] {
 	for more := true; more; {
 		var level string
 		level, topic, more = cut(topic)
@@ -117,11 +118,13 @@ func (n *node[P]) grow(topic string, wild bool) *atomic.Pointer[P] {
 			if c = n.plus.Load(); c == nil {
 				c = new(node[P])
 				n.plus.Store(c)
+				made.Add(1)
 			}
 		default:
 			if c = n.child([]byte(level)); c == nil {
 				c = newNode[P](level)
 				n.adopt(c)
+				made.Add(1)
 			}
 		}
 		n = c
@@ -213,9 +216,10 @@ func (n *node[P]) barren() bool {
 }
 
 // prune removes the last node of the path, and every one before, that holds
-// nothing any more. The root stays.
-func prune[P any](path []*node[P]) {
+// nothing any more, and takes them off made. The root stays.
+func prune[P any](path []*node[P], made *atomic.Int64) {
 	for i := len(path) - 1; i > 0 && path[i].barren(); i-- {
+		made.Add(-1)
 		switch n, up := path[i], path[i-1]; n {
 		case up.plus.Load():
 			up.plus.Store(nil)
