@@ -57,12 +57,13 @@ type Config struct {
 // [auth.Method] "JWT", by which a client may show a new token before the old
 // one ends. A user name in CONNECT has to be the token's.
 //
-// A token with one of the two lists of filters allows what they say and
-// nothing else, unless the policy's rules say otherwise; one with neither
+// A token with one of the two lists of filters, empty or null as it may be,
+// allows what they say and nothing else, unless the policy's rules say otherwise; one with neither
 // leaves it all to the rules.
 type Tokens struct {
 	set    Config
 	parser *jwt.Parser
+	names  string // of the claims that are read
 	keys   atomic.Pointer[[]*key]
 	now    func() time.Time
 }
@@ -104,6 +105,7 @@ func Open(c Config) (*Tokens, error) {
 		options = append(options, jwt.WithAudience(c.Audience))
 	}
 	t.parser = jwt.NewParser(options...)
+	t.names = fmt.Sprintf("%q", []string{t.set.UserClaim, t.set.ClientClaim, t.set.GroupsClaim, t.set.PublishClaim, t.set.SubscribeClaim})
 	return t, t.Reload()
 }
 
@@ -134,9 +136,6 @@ func (t *Tokens) Reload() error {
 	return nil
 }
 
-// tokenProof is which key vouched for somebody.
-type tokenProof struct{ print string }
-
 // Authenticate is [auth.Authenticator].
 func (t *Tokens) Authenticate(_ context.Context, c *midge.Connect) (*auth.Identity, error) {
 	if !looksLikeToken(c.Password) {
@@ -149,15 +148,6 @@ func (t *Tokens) Authenticate(_ context.Context, c *midge.Connect) (*auth.Identi
 // which is a JSON object.
 func looksLikeToken(p []byte) bool {
 	return strings.HasPrefix(string(p), "eyJ") && strings.Count(string(p), ".") == 2
-}
-
-// Stays is [auth.Authenticator].
-func (t *Tokens) Stays(id *auth.Identity) error {
-	proof, ours := id.Proof.(tokenProof)
-	if !ours || !slices.ContainsFunc(*t.keys.Load(), func(k *key) bool { return k.print == proof.print }) {
-		return auth.ErrNotMine
-	}
-	return nil
 }
 
 // Name is [auth.Method].
@@ -180,7 +170,7 @@ func (s steps) Step(_ context.Context, data []byte) ([]byte, *auth.Identity, err
 func (t *Tokens) identify(c *midge.Connect, text string) (*auth.Identity, error) {
 	claims := jwt.MapClaims{}
 	var by *key
-	_, err := t.parser.ParseWithClaims(text, claims, func(token *jwt.Token) (any, error) {
+	token, err := t.parser.ParseWithClaims(text, claims, func(token *jwt.Token) (any, error) {
 		var err error
 		by, err = t.find(token, text)
 		if err != nil {
@@ -191,7 +181,10 @@ func (t *Tokens) identify(c *midge.Connect, text string) (*auth.Identity, error)
 	if err != nil {
 		return nil, refused(err)
 	}
-	id := &auth.Identity{Proof: tokenProof{by.print}}
+	proof := tokenProof{print: by.print, alg: token.Method.Alg(), names: t.names, endless: true}
+	proof.issuer, _ = claims.GetIssuer() // one that is no string is nobody's
+	proof.audience, _ = claims.GetAudience()
+	id := new(auth.Identity)
 	if id.User, err = stringClaim(claims, t.set.UserClaim); err != nil || id.User == "" {
 		return nil, refused(fmt.Errorf("claim %s is no name: %w", t.set.UserClaim, err))
 	}
@@ -204,8 +197,9 @@ func (t *Tokens) identify(c *midge.Connect, text string) (*auth.Identity, error)
 		}
 	}
 	if end, _ := claims.GetExpirationTime(); end != nil {
-		id.Until = end.Add(t.set.Leeway)
+		id.Until, proof.endless = end.Add(t.set.Leeway), false
 	}
+	id.Proof = proof
 	if err := t.permissions(claims, id); err != nil {
 		return nil, err
 	}
@@ -276,12 +270,13 @@ func stringClaim(claims jwt.MapClaims, name string) (string, error) {
 	return s, nil
 }
 
-// listClaim reads a list of strings, or one string of words.
+// listClaim reads a list of strings, or one string of words. A null is an empty
+// list, as many a language writes it.
 func listClaim(claims jwt.MapClaims, name string) (list []string, there bool, err error) {
 	v, there := at(claims, name)
 	switch v := v.(type) {
 	case nil:
-		return nil, false, nil
+		return nil, there, nil
 	case string:
 		return strings.Fields(v), true, nil
 	case []any:
