@@ -256,6 +256,30 @@ func TestScramLogin(t *testing.T) {
 	}
 }
 
+// Iterations do not tell who exists.
+func TestScramHidesWhoExists(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "passwords")
+	f := NewPasswordFile(path)
+	h, err := HashPassword(ScramSHA256, "x", 5000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Set("carol", h)
+	if err := f.Write(); err != nil {
+		t.Fatal(err)
+	}
+	users, err := OpenPasswords(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, user := range []string{"carol", "nobody"} {
+		challenge, _, err := Scram{users}.Begin(&midge.Connect{}).Step(t.Context(), []byte("n,,n="+user+",r=c"))
+		if err != nil || !strings.HasSuffix(string(challenge), ",i=5000") {
+			t.Errorf("%s: %s, %v", user, challenge, err)
+		}
+	}
+}
+
 // Each listener may have a policy of its own.
 func TestElsewhere(t *testing.T) {
 	inner := Policy{ACL: parse(t, "allow publish inner"), Methods: []Method{Scram{passwords(t, "carol=scram-sha-256")}}}

@@ -3,7 +3,9 @@ package auth
 import (
 	"context"
 	"crypto/rand"
+	"maps"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -27,6 +29,7 @@ type Passwords struct {
 	*effort
 
 	users  atomic.Pointer[map[string]*Hash]
+	rounds atomic.Pointer[[]int] // of those who can use SCRAM
 	flight flight.Group[digest, bool]
 	checks atomic.Int64 // hashes computed
 }
@@ -68,6 +71,13 @@ func (p *Passwords) Reload() error {
 		return err
 	}
 	p.users.Store(&users)
+	var rounds []int
+	for _, name := range slices.Sorted(maps.Keys(users)) { // the same for a user each time
+		if s, ok := users[name].algo.(scramHash); ok {
+			rounds = append(rounds, s.Iterations)
+		}
+	}
+	p.rounds.Store(&rounds)
 	return nil
 }
 

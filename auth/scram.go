@@ -24,7 +24,7 @@ func (s Scram) Begin(c *midge.Connect) Steps {
 		v, text := s.Users.verifier(user)
 		x.hash = text
 		return v
-	}, s.Users.decoy)
+	}, s.Users.decoy, *s.Users.rounds.Load()...)
 	return x
 }
 

@@ -2,6 +2,7 @@ package scram
 
 import (
 	"errors"
+	"fmt"
 	"testing"
 )
 
@@ -107,6 +108,15 @@ func TestServerHidesWhoExists(t *testing.T) {
 	other, _ := challenge("b")
 	if a != again || a == other {
 		t.Errorf("%s\n%s\n%s", a, again, other)
+	}
+	counts := map[int]bool{}
+	for i := range 100 {
+		s := NewServer(func(string) *Verifier { return nil }, []byte("0123456789abcdef"), 5000, 6000)
+		s.Step(fmt.Appendf(nil, "n,,n=%d,r=c", i))
+		counts[s.verifier.Iterations] = true
+	}
+	if len(counts) != 2 || !counts[5000] || !counts[6000] {
+		t.Errorf("they have iterations of their own: %v", counts)
 	}
 	c := NewClient("a", "guess")
 	c.nonce = fixed("c")

@@ -4,6 +4,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"crypto/subtle"
+	"encoding/binary"
 	"strconv"
 	"strings"
 )
@@ -26,15 +27,21 @@ type Server struct {
 
 // NewServer returns the server's end of an exchange. decoy keys the salts
 // that users who do not exist are shown, so that they cannot be told from
-// those who do: random, 16 bytes or more, the same for all exchanges.
-func NewServer(lookup func(user string) *Verifier, decoy []byte) *Server {
+// those who do: secret, 16 bytes or more, the same for all exchanges. rounds
+// are the Iterations that there are among users; none: MinIterations.
+func NewServer(lookup func(user string) *Verifier, decoy []byte, rounds ...int) *Server {
 	s := &Server{nonce: nonce}
 	s.Lookup = func(user string) *Verifier {
 		v := lookup(user)
 		if s.known = v != nil; s.known {
 			return v
 		}
-		return &Verifier{Salt: mac(decoy, user)[:16], Iterations: MinIterations, StoredKey: make([]byte, 32), ServerKey: make([]byte, 32)}
+		salt := mac(decoy, user)
+		n := MinIterations
+		if len(rounds) > 0 {
+			n = rounds[int(binary.BigEndian.Uint16(salt[16:]))%len(rounds)]
+		}
+		return &Verifier{Salt: salt[:16], Iterations: n, StoredKey: make([]byte, 32), ServerKey: make([]byte, 32)}
 	}
 	return s
 }
