@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
 	"time"
@@ -11,36 +12,42 @@ import (
 // allocated the collector does that; when nothing is, it would wait for
 // minutes, and keep what the storm took.
 type settler struct {
-	free      func()
-	allocated func() uint64 // bytes, ever
+	free  func()
+	usage func() heapUse
 
-	last   uint64 // at the last look
-	settle uint64 // when memory was last given back
+	last   uint64 // allocated by the last look
+	settle uint64 // and when memory was last given back
+}
+
+// A heapUse is in bytes.
+type heapUse struct {
+	allocated uint64 // ever
+	live      uint64 // found by the last collection
 }
 
 const (
-	settleEvery = 10 * time.Second
-	stormBytes  = 32 << 20 // allocated since: worth the trouble
-	quietBytes  = 1 << 20  // allocated between two looks: nothing goes on
+	settleEvery = time.Second / 2
+	stormBytes  = 4 << 20   // allocated since: worth the trouble, unless much more is alive
+	quietBytes  = 128 << 10 // allocated between two looks: nothing goes on
 )
 
 func newSettler() *settler {
-	s := &settler{free: debug.FreeOSMemory, allocated: allocated}
-	s.last = s.allocated()
+	s := &settler{free: freeAll, usage: readUsage}
+	s.last = s.usage().allocated
 	s.settle = s.last
 	return s
 }
 
 // look is called every settleEvery and reports whether memory was given back.
 func (s *settler) look() bool {
-	now := s.allocated()
-	quiet := now-s.last < quietBytes
-	s.last = now
-	if !quiet || now-s.settle < stormBytes {
+	now := s.usage()
+	quiet := now.allocated-s.last < quietBytes
+	s.last = now.allocated
+	if !quiet || now.allocated-s.settle < max(stormBytes, now.live/2) {
 		return false
 	}
 	s.free()
-	s.last = s.allocated()
+	s.last = s.usage().allocated
 	s.settle = s.last
 	return true
 }
@@ -59,8 +66,14 @@ func (s *settler) run(ctx context.Context) {
 	}
 }
 
-func allocated() uint64 {
-	sample := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}}
+// freeAll collects twice: what pools hold outlives the first time.
+func freeAll() {
+	runtime.GC()
+	debug.FreeOSMemory()
+}
+
+func readUsage() heapUse {
+	sample := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}, {Name: "/gc/heap/live:bytes"}}
 	metrics.Read(sample)
-	return sample[0].Value.Uint64()
+	return heapUse{sample[0].Value.Uint64(), sample[1].Value.Uint64()}
 }
