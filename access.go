@@ -27,6 +27,26 @@ type Access interface {
 	MayReceive(topic []byte) bool
 }
 
+// A SharedAccess is one that many clients have while nothing sets them apart: it
+// costs its memory once. Two of them can be compared with ==.
+type SharedAccess interface {
+	Access
+
+	// For is what one of the clients is to have from now on; itself, while
+	// nothing has changed. It is asked when the client is let in, for its will,
+	// and by Broker.Reauthorize. r is where the client comes from; that of one
+	// that is away is the zero value.
+	For(clientID string, r Remote) Access
+}
+
+// individual is what a says of one client.
+func individual(a Access, clientID string, r func() Remote) Access {
+	if shared, ok := a.(SharedAccess); ok {
+		return shared.For(clientID, r())
+	}
+	return a
+}
+
 // mayReceive reports whether the session's client may see what is published
 // to a topic. With no Access everything is allowed: after a restart that of an
 // absent client is unknown, and it is asked for what has been queued when the
@@ -40,14 +60,48 @@ func (s *session) mayReceive(topic []byte) bool {
 // one are made again; of a new session there are none.
 func (s *session) setAccessLocked(a Access) {
 	old := s.access.Load()
-	if a != nil {
-		s.access.Store(&a)
-	} else {
-		s.access.Store(nil)
-	}
+	s.access.Store(s.b.boxed(a))
 	if old != nil || a != nil && s.subs.len() > 0 {
 		s.b.index.Renew()
 	}
+}
+
+// boxed is a in memory of its own, that of the last one if it is shared and the
+// same. nil: everything is allowed.
+func (b *Broker) boxed(a Access) *Access {
+	if a == nil {
+		return nil
+	}
+	if _, shared := a.(SharedAccess); !shared {
+		return &a
+	}
+	if last := b.shared.Load(); last != nil && *last == a {
+		return last
+	}
+	b.shared.Store(&a)
+	return &a
+}
+
+// setApart gives every client of a SharedAccess what it is to have from now on.
+func (b *Broker) setApart() {
+	for _, s := range b.everySession() {
+		s.setApart()
+	}
+}
+
+func (s *session) setApart() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	a := s.access.Load()
+	if a == nil {
+		return
+	}
+	s.access.Store(s.b.boxed(individual(*a, s.id, func() (r Remote) {
+		if c := s.conn.Load(); c != nil {
+			r = c.remote()
+		}
+		return r
+	})))
 }
 
 // sayDenied tells the log of a message the client may not publish: loudly of
@@ -95,6 +149,7 @@ func (c *conn) lease(until time.Time) {
 // returns those. stay is called by this goroutine and may block; nil lets
 // everyone stay.
 func (b *Broker) Reauthorize(stay func(c ClientInfo) error) (gone []ClientInfo) {
+	b.setApart()
 	b.index.Renew()
 	if stay == nil {
 		return nil

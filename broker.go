@@ -43,6 +43,7 @@ type Broker struct {
 	count     counters
 	sequence  atomic.Uint64
 	arrived   atomic.Int64            // the last to claim a session, Unix ns
+	shared    atomic.Pointer[Access]  // the last SharedAccess a session was given
 	paid      bucket                  // of Rate
 	overdue   overdue                 // by Rate
 	work      sync.WaitGroup          // goroutines of the broker's own, connections included

@@ -254,7 +254,7 @@ func (s *session) resume(c *conn, by *batch, g *greeting, k *packet.Connack) boo
 		c.disown()
 		return false
 	}
-	s.setAccessLocked(g.hello.Access)
+	s.setAccessLocked(individual(g.hello.Access, s.id, c.remote)) // here: Reauthorize has been by, or will be
 	s.stopTimersLocked()
 	s.will = nil // [MQTT-3.1.3-9, 5.0] a delayed will is off when the client is back in time
 	if s.in != nil {

@@ -41,7 +41,7 @@ func (b *Broker) publishWill(w *will) {
 	defer cancel()
 	m := *w.m
 	refusal := b.askPublish(ctx, w.info, &m)
-	if a := w.info.Access; a != nil && !a.MayPublish(m.topic) {
+	if a := individual(w.info.Access, w.info.ClientID, func() Remote { return w.info.Remote }); a != nil && !a.MayPublish(m.topic) {
 		refusal = errDenied
 	}
 	if refusal != nil {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"sync"
 	"sync/atomic"
 
 	"github.com/midgemq/midge"
@@ -63,12 +64,18 @@ func (p *Policy) at(r *midge.Remote) *Policy {
 
 // A Guard puts a policy into a broker's hooks. Its methods may be called from
 // any goroutine.
-type Guard struct{ policy atomic.Pointer[Policy] }
+type Guard struct {
+	policy atomic.Pointer[Policy]
+
+	mu     sync.Mutex
+	crowds map[door]*crowd // guarded by mu
+}
 
 // New returns a guard with a policy.
 func New(p Policy) *Guard {
 	g := new(Guard)
 	g.policy.Store(&p)
+	g.crowds = map[door]*crowd{}
 	return g
 }
 
@@ -129,7 +136,9 @@ func (g *Guard) authenticate(ctx context.Context, c *midge.Connect) error {
 			return fmt.Errorf("auth: %w", err)
 		}
 		if p == g.policy.Load() {
-			g.admit(c, id)
+			if g.admit(c, id); id == nobody {
+				g.join(c, p)
+			}
 			return nil
 		}
 	}
@@ -160,8 +169,14 @@ func (p *Policy) identify(ctx context.Context, c *midge.Connect) (*Identity, err
 	if !p.anonymous(&c.Remote) {
 		return nil, &midge.Refusal{Code: mqtt.NotAuthorized, Reason: "credentials are missing"}
 	}
+	if c.Username == "" {
+		return nobody, nil
+	}
 	return &Identity{User: c.Username}, nil
 }
+
+// nobody is who has shown nothing and been let in.
+var nobody = new(Identity)
 
 // checks reports whether there is anybody to check credentials: without, user
 // names are taken as they are.
