@@ -44,7 +44,7 @@ func TestTraceOfAnotherAllocatesNothing(t *testing.T) {
 		}
 		cancel()
 		done.Wait()
-		if events != 0 || sub.outbox.sent.messages != 2*1002 {
+		if events != 1 || sub.outbox.sent.messages != 2*1002 {
 			t.Errorf("%d events, %d messages", events, sub.outbox.sent.messages)
 		}
 	})

@@ -40,13 +40,14 @@ type watch struct {
 // A watchSet is some of the traces in progress, one bit each.
 type watchSet uint8
 
-// errTooManyTraces is returned by Broker.Trace.
-var errTooManyTraces = errors.New("midge: trace: there are 8 in progress already")
+// ErrTooManyTraces is returned by [Broker.Trace] while 8 are in progress.
+var ErrTooManyTraces = errors.New("midge: trace: there are 8 in progress already")
 
 // Trace calls handle with what happens and fits f: see package trace. It
 // returns nil when f's time or number is over, and before if ctx or the broker
-// ends; the last event says which. It returns an error at once for an f that
-// makes no sense, and while 8 traces are in progress.
+// ends. The first event says that it has begun, the last, unless ctx ends, why
+// it is over. It returns an error at once for an f that makes no sense, and
+// while 8 traces are in progress.
 //
 // handle is called by this goroutine and may block: nothing waits for it. What
 // finds 4,096 events waiting is counted, and told as an event of kind Missed.
@@ -57,9 +58,10 @@ func (b *Broker) Trace(ctx context.Context, f trace.Filter, handle func(trace.Ev
 	}
 	w := &watch{f: f, wake: make(chan struct{}, 1)}
 	if !b.watch(w) {
-		return errTooManyTraces
+		return ErrTooManyTraces
 	}
 	defer b.unwatch(w)
+	handle(trace.Event{Time: time.Now(), Kind: trace.Began, Detail: f.String()})
 	end := func(why string) { handle(trace.Event{Time: time.Now(), Kind: trace.Over, Detail: why}) }
 	var over <-chan time.Time
 	if f.For > 0 {

@@ -23,6 +23,9 @@ type log struct {
 }
 
 func (l *log) handle(e trace.Event) {
+	if e.Kind == trace.Began {
+		return
+	}
 	words := []string{string(e.Kind)}
 	for _, s := range []string{e.Client, e.Packet, e.Topic, strings.Join(e.Filters, "+"), strings.Join(e.Codes, "+"), e.Payload} {
 		if s != "" {
@@ -191,7 +194,7 @@ func TestTraceEnds(t *testing.T) {
 			return lines
 		}
 		began := time.Now()
-		if got := run(trace.Filter{}); time.Since(began) != time.Minute || !slices.Equal(got, []string{"over its time is over"}) {
+		if got := run(trace.Filter{}); time.Since(began) != time.Minute || !slices.Equal(got, []string{"began everything", "over its time is over"}) {
 			t.Errorf("%v %q", time.Since(began), got)
 		}
 		p := w.connect("p")
@@ -200,7 +203,7 @@ func TestTraceEnds(t *testing.T) {
 				p.publish("t", "", 0)
 			}
 		})
-		if got := run(trace.Filter{Events: 3}); len(got) != 4 || got[3] != "over it has the number of events it was to have" {
+		if got := run(trace.Filter{Events: 3}); len(got) != 5 || got[4] != "over it has the number of events it was to have" {
 			t.Errorf("%q", got)
 		}
 		for _, f := range []trace.Filter{{Address: "10.0.0.0/99"}, {Topic: "a#"}, {Payload: -1}} {
@@ -230,8 +233,12 @@ func TestTraceWaitsForNobody(t *testing.T) {
 		go func() {
 			done <- w.b.Trace(ctx, trace.Filter{Client: "p"}, func(e trace.Event) {
 				<-hold
-				if events++; e.Kind == trace.Missed {
-					events, missed = events-1, missed+int(e.Count)
+				switch e.Kind {
+				case trace.Began:
+				case trace.Missed:
+					missed += int(e.Count)
+				default:
+					events++
 				}
 			})
 		}()
@@ -274,15 +281,16 @@ func ExampleBroker_Trace() {
 		return
 	}
 	defer b.Close()
-	began := make(chan struct{})
-	go func() {
-		<-began
-		b.Publish(mqtt.Message{Topic: "sensors/attic", Payload: []byte("21.5")})
-	}()
-	close(began)
-	b.Trace(context.Background(), trace.Filter{Topic: "sensors/#", Events: 1, For: time.Second}, func(e trace.Event) {
-		fmt.Println(e.Kind, e.Topic, e.Fate, e.Detail)
+	b.Trace(context.Background(), trace.Filter{Topic: "sensors/#", Events: 1}, func(e trace.Event) {
+		fmt.Println(strings.TrimSpace(fmt.Sprint(e.Kind, " ", e.Topic, " ", e.Fate, e.Detail)))
+		if e.Kind == trace.Began {
+			b.Publish(mqtt.Message{Topic: "sensors/attic", Payload: []byte("21.5")})
+		}
 	})
+	// Output:
+	// began  topic "sensors/#"
+	// routed sensors/attic no subscriber
+	// over  it has the number of events it was to have
 }
 
 // brief are the properties of a message that expires after a second.

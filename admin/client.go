@@ -134,6 +134,20 @@ func (q *Query) values() url.Values {
 
 // ask sends one request; body, if not nil, goes along as JSON.
 func ask[T any](ctx context.Context, c *Client, method, path string, query url.Values, body any) (*T, error) {
+	w, err := c.send(ctx, method, path, query, body)
+	if err != nil {
+		return nil, err
+	}
+	defer w.Body.Close()
+	v := new(T)
+	if err := json.NewDecoder(w.Body).Decode(v); err != nil {
+		return nil, fmt.Errorf("the answer is none of midge's: %w", err)
+	}
+	return v, nil
+}
+
+// send returns an answer of success, whose body is the caller's to close.
+func (c *Client) send(ctx context.Context, method, path string, query url.Values, body any) (*http.Response, error) {
 	var content io.Reader
 	if body != nil {
 		text, err := json.Marshal(body)
@@ -157,15 +171,11 @@ func ask[T any](ctx context.Context, c *Client, method, path string, query url.V
 		}
 		return nil, err
 	}
-	defer w.Body.Close()
 	if w.StatusCode/100 != 2 {
+		defer w.Body.Close()
 		return nil, refused(w)
 	}
-	v := new(T)
-	if err := json.NewDecoder(w.Body).Decode(v); err != nil {
-		return nil, fmt.Errorf("the answer is none of midge's: %w", err)
-	}
-	return v, nil
+	return w, nil
 }
 
 // refused is what an answer says that is none.

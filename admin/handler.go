@@ -86,6 +86,7 @@ func New(cfg Config) *Handler {
 		h.offer("POST /api/v1/bans", `keep out, and disconnect: {"client": "x"}, or user, or address; for, reason`, h.ban)
 		h.offer("DELETE /api/v1/bans", "lift one: ?client= user= address=", h.unban)
 	}
+	h.offer("GET /api/v1/trace", "what happens now, an event a line: ?client= user= address= topic= packets= payload= for= events=", h.trace)
 	if cfg.Profiles {
 		h.offer("GET /debug/pprof/", "profiles of the Go runtime, for go tool pprof", h.profiles)
 		h.offer("GET /debug/pprof/{name}", "", h.profile)

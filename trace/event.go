@@ -17,6 +17,7 @@ type Kind string
 
 // The kinds there are.
 const (
+	Began        Kind = "began"        // the trace is in force; Detail says what it is of
 	In           Kind = "in"           // a packet came
 	Out          Kind = "out"          // a packet is on its way to the socket
 	Connected    Kind = "connected"    // CONNACK said yes

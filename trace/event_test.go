@@ -53,7 +53,7 @@ func TestDescribe(t *testing.T) {
 			}),
 		}}, `{"client":"a","user":"joe","packet":"CONNECT","qos":1,"topic":"w","bytes":4,"detail":"MQTT 5.0, keep alive 60s, clean start, with a password, with a will"}`},
 		{mqtt.V5, &packet.Connack{SessionPresent: true, Properties: props(func(p *packet.Properties) { p.AssignedClientIdentifier = []byte("x") })}, `{"packet":"CONNACK","code":0,"reason":"success","detail":"session present, assigned x"}`},
-		{mqtt.V311, &packet.Connack{Return: 5}, `{"packet":"CONNACK","code":5}`},
+		{mqtt.V311, &packet.Connack{Return: 5}, `{"packet":"CONNACK","code":5,"reason":"not authorized"}`},
 		{mqtt.V5, &packet.Publish{Topic: []byte("t"), Payload: []byte("größer"), QoS: 2, ID: 7, Dup: true, Retain: true, Properties: props(func(p *packet.Properties) {
 			p.TopicAlias, p.MessageExpiryInterval, p.ResponseTopic = 3, 9, []byte("r")
 			p.Present = p.Present.With(packet.PropMessageExpiryInterval)

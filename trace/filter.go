@@ -3,6 +3,7 @@ package trace
 import (
 	"fmt"
 	"net/netip"
+	"strconv"
 	"strings"
 	"time"
 
@@ -76,6 +77,20 @@ func network(s string) (netip.Prefix, error) {
 	}
 	a = a.Unmap()
 	return netip.PrefixFrom(a, a.BitLen()), nil
+}
+
+// String says in words what f is about.
+func (f Filter) String() string {
+	var words []string
+	for _, part := range [][2]string{{"client", f.Client}, {"user", f.User}, {"address", f.Address}, {"topic", f.Topic}} {
+		if part[1] != "" {
+			words = append(words, part[0]+" "+strconv.Quote(part[1]))
+		}
+	}
+	if len(words) == 0 {
+		return "everything"
+	}
+	return strings.Join(words, ", ")
 }
 
 // OfPeer reports whether f asks about clients at all, and not about topics alone.

@@ -79,6 +79,12 @@ func (e *Event) connect(body []byte) error {
 	return err
 }
 
+// returns are the codes of CONNACK before 5.0.
+var returns = [...]string{
+	"accepted", "unacceptable protocol version", "identifier rejected", "server unavailable",
+	"bad user name or password", "not authorized", "",
+}
+
 func (e *Event) connack(v mqtt.Version, body []byte) error {
 	var p packet.Connack
 	err := p.Decode(v, body)
@@ -86,7 +92,7 @@ func (e *Event) connack(v mqtt.Version, body []byte) error {
 		e.outcome(v, p.Code, p.Properties)
 	} else {
 		c := uint8(p.Return)
-		e.Code = &c
+		e.Code, e.Reason = &c, returns[min(int(c), len(returns)-1)]
 	}
 	if p.SessionPresent {
 		e.Detail = join(e.Detail, "session present")

@@ -39,6 +39,7 @@ func commands() []command {
 		{"ban", "keep somebody out of a running broker", banCmd},
 		{"unban", "let them in again", unbanCmd},
 		{"bans", "list who is kept out of a running broker", bansCmd},
+		{"trace", "show what happens around a client or topic of a running broker", traceCmd},
 		{"pub", "publish messages", pubCmd},
 		{"sub", "subscribe and print messages", subCmd},
 		{"rr", "make a request and print the response", rrCmd},

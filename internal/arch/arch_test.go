@@ -40,7 +40,7 @@ var arrows = map[string][]string{
 	"conform": {"mqtt"},                                                                                                         // docs/decisions/0004
 	"bench":   {"mqtt", "packet", "topic", "flow", "link", "transport"},
 
-	"cmd/midge": {"", "admin", "protect", "bench", "tiny", "tiny/host", "conform", "transport", "mqtt", "client", "topic", "store", "store/disk", "auth", "auth/jwt", "auth/web", "internal/systemd", "internal/config", "internal/mosquitto", "internal/man"},
+	"cmd/midge": {"", "admin", "protect", "bench", "tiny", "tiny/host", "conform", "transport", "mqtt", "client", "topic", "store", "store/disk", "auth", "auth/jwt", "auth/web", "internal/systemd", "internal/config", "internal/mosquitto", "internal/man", "trace"},
 
 	"store":           {"mqtt"},
 	"store/memory":    {"mqtt", "store"},
@@ -52,7 +52,7 @@ var arrows = map[string][]string{
 		"", "tiny", "tiny/host", "client", "mqtt", "packet", "topic", "transport", "store", "store/disk", "internal/faultdisk",
 	},
 
-	"admin":   {"", "mqtt", "protect"},
+	"admin":   {"", "mqtt", "protect", "trace"},
 	"protect": {"", "mqtt"},
 
 	"auth":       {"", "mqtt", "topic", "auth/scram", "internal/flight", "internal/gate"},
