@@ -170,6 +170,7 @@ func (r *running) reload(b *midge.Broker) {
 		r.log.Error("who is kept out is as it was", "error", err)
 	}
 	applyMemory(c)
+	r.trace.apply(b, c.Trace, r.log)
 	r.admin.apply(rules)
 	r.cfg = c
 	if len(restart) > 0 {

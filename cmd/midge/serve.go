@@ -163,6 +163,7 @@ type running struct {
 	data  *disk.Store // nil: none
 	admin *adminServer
 	guard *protect.Shield
+	trace traceLog
 	out   io.Writer
 	log   *slog.Logger
 	level *slog.LevelVar
@@ -193,6 +194,7 @@ func (r *running) until(ctx context.Context) error {
 	greet(r.out, b.Addrs())
 	r.admin.greet(r.out)
 	sayWhoComesIn(r.log, r.cfg)
+	r.trace.apply(b, r.cfg.Trace, r.log)
 	r.svc.tell(r.svc.Ready())
 	if r.data != nil {
 		debug.FreeOSMemory() // what reading the folder took is not needed again
@@ -201,6 +203,7 @@ func (r *running) until(ctx context.Context) error {
 	watching.Go(func() { r.svc.watch(ctx, b, r.store()) })
 	watching.Go(func() { newSettler().run(ctx) })
 	r.reloadUntil(ctx, b, told)
+	defer r.trace.end() // with the broker
 	removePID(r.cfg.Process.PIDFile)
 	r.svc.tell(r.svc.Stopping())
 	fmt.Fprintln(r.out, "midge: stopping")

@@ -29,7 +29,7 @@ var arrows = map[string][]string{
 	"internal/systemd":   {},
 	"internal/man":       {},
 	"internal/mosquitto": {"internal/config"},
-	"internal/config":    {"", "protect", "mqtt", "auth", "transport", "store/disk"},
+	"internal/config":    {"", "trace", "protect", "mqtt", "auth", "transport", "store/disk"},
 	"internal/vfs":       {},
 	"internal/arch":      {},
 	"internal/flight":    {},

@@ -42,6 +42,7 @@ func (c *Config) Check() error {
 	c.checkIdle(fail)
 	c.Protect.check(fail)
 	c.Admin.check(func(key, format string, args ...any) { fail("admin."+key, format, args...) })
+	c.Trace.check(func(key, format string, args ...any) { fail("trace."+key, format, args...) })
 	if _, _, err := c.Log.Slog(); err != nil {
 		fail("log.level", "%w", err)
 	}
@@ -79,6 +80,9 @@ func (c *Config) checkIdle(fail func(path, format string, args ...any)) {
 			h.WhenDown = ""
 		}
 		idle("http", &h, "url")
+	}
+	if !c.Trace.On() {
+		idle("trace", &c.Trace, "client, user, address or topic")
 	}
 	if c.MQTT.StrictKeepAlive && c.MQTT.MaxKeepAlive == 0 {
 		fail("mqtt.strict_keep_alive", "does nothing without mqtt.max_keep_alive")

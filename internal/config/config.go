@@ -19,6 +19,7 @@ type Config struct {
 	Protect   Protect    `toml:"protect" help:"Who may connect how often, and who is kept out for a while. Everything is counted; the log hears of it once."`
 	Admin     Admin      `toml:"admin" help:"What an operator sees and does: metrics, health, midge top. Off without a url."`
 	Log       Log        `toml:"log" help:"What an operator hears."`
+	Trace     Trace      `toml:"trace" help:"What happens around one client, user, address or topic, in the log, at info; several have to hold together. Nothing unless one is said. midge trace shows the same without a change here."`
 	Process   Process    `toml:"process" help:"The process itself."`
 }
 
