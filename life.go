@@ -51,7 +51,9 @@ func (c *conn) borrow() (ctx context.Context, giveBack func()) {
 		defer c.outbox.mu.Unlock()
 		if l.borrowed--; l.borrowed == 0 && !l.shared {
 			l.cancel()
-			c.seldom.life = nil
+			if c.seldom.life = nil; *c.seldom == (seldom{}) {
+				c.seldom = nil
+			}
 		}
 	}
 }

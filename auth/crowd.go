@@ -4,7 +4,6 @@ import (
 	"net"
 
 	"github.com/midgemq/midge"
-	"github.com/midgemq/midge/transport"
 )
 
 // A crowd is the midge.Access of all who came in by one door as nobody in
@@ -15,13 +14,7 @@ type crowd struct {
 	// Immutable.
 	g      *Guard
 	policy *Policy
-	door   door
-}
-
-// A door is what tells connections apart that have nothing to show.
-type door struct {
-	listener  string
-	transport transport.Kind
+	door   midge.Remote
 }
 
 // maxCrowds bounds the doors a guard remembers; elsewhere everybody is a guest.
@@ -32,7 +25,7 @@ func (g *Guard) join(c *midge.Connect, p *Policy) {
 	if p.ACL != nil || p.Elsewhere != nil || c.TLS != nil {
 		return
 	}
-	at := door{c.Listener, c.Transport}
+	at := midge.Remote{Listener: c.Listener, Transport: c.Transport}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	all := g.crowds[at]
@@ -56,7 +49,8 @@ func (c *crowd) For(clientID string, r midge.Remote) midge.Access {
 		return c
 	}
 	if r.Listener == "" {
-		r = midge.Remote{Addr: &net.TCPAddr{}, Listener: c.door.listener, Transport: c.door.transport}
+		r = c.door
+		r.Addr = &net.TCPAddr{}
 	}
 	k := &guest{g: c.g, id: clientID, remote: r}
 	k.identity.Store(nobody)

@@ -68,14 +68,14 @@ type Guard struct {
 	policy atomic.Pointer[Policy]
 
 	mu     sync.Mutex
-	crowds map[door]*crowd // guarded by mu
+	crowds map[midge.Remote]*crowd // guarded by mu, by listener and transport alone
 }
 
 // New returns a guard with a policy.
 func New(p Policy) *Guard {
 	g := new(Guard)
 	g.policy.Store(&p)
-	g.crowds = map[door]*crowd{}
+	g.crowds = map[midge.Remote]*crowd{}
 	return g
 }
 
