@@ -286,6 +286,7 @@ func (c *conn) batch(sc *scratch, b []byte) (used, need int, over bool, err erro
 			break
 		}
 		sc.heard.packets++
+		sc.routes.rest = b[used+n:]
 		if sc.raw = b[used : used+n]; rated && t == packet.PUBLISH {
 			c.paid(sc, n)
 		}
@@ -298,6 +299,7 @@ func (c *conn) batch(sc *scratch, b []byte) (used, need int, over bool, err erro
 	}
 	c.endRun(sc)
 	sc.raw = nil
+	sc.routes.forget()
 	c.batchOver(sc)
 	return used, need, over, err
 }

@@ -50,7 +50,7 @@ func (b *Broker) Subscribe(filter string, qos mqtt.QoS, handler Handler) (stop f
 	l := &localClient{b: b, handler: handler}
 	l.wake = sync.NewCond(&l.mu)
 	l.s = &session{b: b, local: l, durable: &notDurable}
-	l.sub = &subscription{s: l.s, spec: Subscription{Filter: filter, QoS: qos}, seq: b.sequence.Add(1)}
+	l.sub = &subscription{s: l.s, spec: Subscription{Filter: filter, QoS: qos}, seq: uint32(b.sequence.Add(1))}
 
 	b.mu.Lock()
 	if b.closed {

@@ -112,7 +112,7 @@ func (r *recovery) progress() {
 
 // resubscribe puts a stored subscription into effect again.
 func (s *session) resubscribe(p *store.Subscription) {
-	sub := &subscription{s: s, seq: s.b.sequence.Add(1), id: [1]uint32{p.ID}, spec: Subscription{
+	sub := &subscription{s: s, seq: uint32(s.b.sequence.Add(1)), id: [1]uint32{p.ID}, spec: Subscription{
 		Filter: p.Filter, QoS: min(p.QoS, s.b.set.limits.MaxQoS), NoLocal: p.NoLocal,
 		RetainAsPublished: p.RetainAsPublished, RetainHandling: p.RetainHandling, ID: p.ID,
 	}}

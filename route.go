@@ -32,56 +32,91 @@ type plan struct {
 }
 
 // A routeCache remembers the plans of the topics published to of late. While
-// nobody subscribes or unsubscribes, a topic is matched once.
+// nobody subscribes or unsubscribes, a topic is matched twice: one that comes
+// once takes nothing's place.
 type routeCache struct {
-	plans   []*plan
+	slots   []routeSlot
+	once    plan   // of a topic that has no slot
 	version uint64 // of the index that plans are from
 	room    int    // targets that plans have room for, in all
 	found   []*subscription
 	place   map[*session]int
+	ahead
+}
+
+// A routeSlot has a topic's plan, and the digest of the topic that will be the
+// next to have it if it comes once more.
+type routeSlot struct {
+	plan       *plan // nil: none
+	here, next uint32
 }
 
 const (
-	routesKept  = 1024  // topics remembered; looked up by hash, they push each other out
+	routesKept  = 1024  // topics remembered; looked up by digest, they push each other out
 	targetsKept = 16384 // in all their plans, unless one alone has more
 )
 
 var routeSeed = maphash.MakeSeed()
 
 func (r *routeCache) plan(b *Broker, topic []byte) *plan {
-	if r.plans == nil {
-		r.plans = make([]*plan, routesKept)
+	if r.slots == nil {
+		r.slots = make([]routeSlot, routesKept)
 	}
 	version := b.index.Version()
 	if r.version != version {
-		clear(r.plans) // and with them sessions that may be gone
+		clear(r.slots) // and with them sessions that may be gone
+		r.once.clear()
 		r.version, r.room = version, 0
+		r.renew()
 	}
-	slot := &r.plans[maphash.Bytes(routeSeed, topic)%routesKept]
-	p := *slot
-	if p != nil && string(p.topic) == string(topic) {
+	digest := maphash.Bytes(routeSeed, topic)
+	slot, tag := &r.slots[digest%routesKept], uint32(digest>>32)
+	if p := slot.plan; p != nil && slot.here == tag && string(p.topic) == string(topic) {
 		return p
 	}
-	if p == nil {
-		p = new(plan)
-		*slot = p
+	if string(r.once.topic) == string(topic) {
+		return &r.once
 	}
-	p.topic = append(p.topic[:0], topic...)
-	p.version = version
+	p := &r.once
+	if slot.next == tag {
+		p = slot.admit()
+	}
+	slot.next = tag
+	p.clear()
+	p.topic, p.version = append(p.topic, topic...), version
+	r.found = r.match(b.index, topic, r.found[:0])
 	r.room -= cap(p.targets)
-	p.asker, p.denied = nil, false
-	r.found = b.index.Match(topic, r.found[:0])
 	r.build(p)
 	r.room += cap(p.targets)
 	clear(r.found)
 	if r.room > targetsKept {
-		clear(r.plans)
-		*slot, r.room = p, cap(p.targets)
+		clear(r.slots)
+		r.room = cap(r.once.targets)
+		if p != &r.once {
+			slot.plan, slot.here = p, tag
+			r.room += cap(p.targets)
+		}
 	}
 	if cap(r.found) > targetsKept {
 		r.found, r.place = nil, nil
 	}
 	return p
+}
+
+// admit gives the slot to the topic that is to have it.
+func (s *routeSlot) admit() *plan {
+	if s.plan == nil {
+		s.plan = new(plan)
+	}
+	s.here = s.next
+	return s.plan
+}
+
+// clear forgets whose plan it was.
+func (p *plan) clear() {
+	clear(p.targets)
+	clear(p.groups)
+	*p = plan{topic: p.topic[:0], targets: p.targets[:0], groups: p.groups[:0]}
 }
 
 // denies reports whether c may not publish to the topic.
@@ -97,10 +132,8 @@ func (p *plan) denies(c *conn) bool {
 
 // build merges what the index found by session.
 func (r *routeCache) build(p *plan) {
-	clear(p.targets)
-	clear(p.groups)
-	p.targets, p.groups = p.targets[:0], p.groups[:0]
-	if r.place == nil {
+	several := len(r.found) > 1
+	if several && r.place == nil {
 		r.place = map[*session]int{}
 	}
 	for _, sub := range r.found {
@@ -111,11 +144,11 @@ func (r *routeCache) build(p *plan) {
 		if !sub.s.mayReceive(p.topic) {
 			continue
 		}
-		if i, ok := r.place[sub.s]; ok {
-			p.targets[i].add(sub)
-			continue
-		}
-		if len(r.found) > 1 {
+		if several {
+			if i, ok := r.place[sub.s]; ok {
+				p.targets[i].add(sub)
+				continue
+			}
 			r.place[sub.s] = len(p.targets)
 		}
 		p.targets = append(p.targets, target{
@@ -123,7 +156,9 @@ func (r *routeCache) build(p *plan) {
 			rap: sub.spec.RetainAsPublished, nl: sub.spec.NoLocal,
 		})
 	}
-	clear(r.place)
+	if several {
+		clear(r.place)
+	}
 	p.plain = len(p.groups) == 0
 	for i := range p.targets {
 		t := &p.targets[i]
@@ -145,7 +180,7 @@ func (t *target) add(sub *subscription) {
 	switch {
 	case (*last).spec.Filter != sub.spec.Filter:
 		t.subs = append(t.subs, sub)
-	case sub.seq > (*last).seq:
+	case sub.replaces(*last):
 		*last = sub
 	}
 }

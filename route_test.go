@@ -69,7 +69,7 @@ func TestPlanOfManyOverlaps(t *testing.T) {
 func TestPlanDuringReplacement(t *testing.T) {
 	h := newRig(t)
 	c := h.client(t, "c", mqtt.V5)
-	for _, order := range [][]uint64{{1, 2}, {2, 1}} {
+	for _, order := range [][]uint32{{1, 2}, {2, 1}} {
 		var subs []*subscription
 		for _, seq := range order {
 			sub := &subscription{s: c.session, seq: seq, spec: Subscription{Filter: "t", QoS: mqtt.QoS(seq % 2)}}
@@ -96,16 +96,17 @@ func TestPlansHaveABound(t *testing.T) {
 	}
 	pub := h.client(t, "pub", mqtt.V5)
 	held := func() (n int) {
-		for _, p := range h.sc.routes.plans {
-			if p != nil {
-				n += cap(p.targets)
+		for _, s := range h.sc.routes.slots {
+			if s.plan != nil {
+				n += cap(s.plan.targets)
 			}
 		}
-		return n
+		return n + cap(h.sc.routes.once.targets)
 	}
 	most := 0
-	for i := range 4000 {
-		m := packet.Publish{Topic: fmt.Append(nil, i), Properties: new(packet.Properties)}
+	for i := range 8000 {
+		// Each comes four times; the second time it is given a place.
+		m := packet.Publish{Topic: fmt.Append(nil, i/200*50+i%50), Properties: new(packet.Properties)}
 		if err := pub.publish(h.sc, &m); err != nil {
 			t.Fatal(err)
 		}

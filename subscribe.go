@@ -62,7 +62,7 @@ func (c *conn) subscribeOne(sc *scratch, p *packet.Subscribe, req packet.Subscri
 		c.b.count.limited.topics.Add(1)
 		return nil, false, mqtt.TopicFilterInvalid
 	}
-	sub = &subscription{s: c.session, seq: c.b.sequence.Add(1), spec: Subscription{
+	sub = &subscription{s: c.session, seq: uint32(c.b.sequence.Add(1)), spec: Subscription{
 		Filter:            string(req.Filter),
 		QoS:               min(req.QoS, c.b.set.limits.MaxQoS),
 		NoLocal:           req.NoLocal,

@@ -5,19 +5,30 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/midgemq/midge/internal/index"
 	"github.com/midgemq/midge/mqtt"
 	"github.com/midgemq/midge/topic"
 )
 
 // A subscription is what the index finds: one session's wish to be sent what
 // a filter matches, or, with group set, that of all members of a shared one.
-// Immutable.
+// Immutable, and 64 bytes: one line of a processor's cache.
 type subscription struct {
+	entry index.Entry[*subscription] // of itself, for the index
 	s     *session
 	group *group
 	spec  Subscription
-	seq   uint64    // a later subscription replaces an earlier one to the same filter
+	seq   uint32    // counts them, and may wrap round: see replaces
 	id    [1]uint32 // spec.ID, for ids
+}
+
+// replaces reports whether sub is later than old, which is to the same filter.
+func (sub *subscription) replaces(old *subscription) bool { return int32(sub.seq-old.seq) > 0 }
+
+// enter puts the subscription into the index.
+func (b *Broker) enter(filter string, sub *subscription) {
+	sub.entry.Value = sub
+	b.index.AddEntry(filter, &sub.entry)
 }
 
 // ids is the subscription's identifier as deliveries share it; nil: none.
@@ -146,7 +157,7 @@ func (b *Broker) install(sub, old *subscription) {
 			b.count.shared.Add(1)
 		}
 	} else {
-		b.index.Add(sub.spec.Filter, sub)
+		b.enter(sub.spec.Filter, sub)
 		if old != nil {
 			b.index.Remove(old.spec.Filter, old)
 		}
@@ -180,7 +191,7 @@ func (sh *shares) join(b *Broker, sub *subscription, filter string) {
 			sh.groups = map[string]*group{}
 		}
 		sh.groups[g.key] = g
-		b.index.Add(filter, g.entry)
+		b.enter(filter, g.entry)
 	}
 	g.put(sub.s, sub)
 }

@@ -40,11 +40,10 @@ func below[P any](n *node[P]) (count int64) {
 			count += 1 + below(c)
 		}
 	}
-	if t := n.kids.Load(); t != nil {
-		for i := range t.slots {
-			if c := t.slots[i].Load(); c != nil && c.size != headstone {
-				count += 1 + below(c)
-			}
+	kids := n.kids.Load()
+	for i := range kids.slots() {
+		if c := kids.slot(i); c != nil {
+			count += 1 + below(c)
 		}
 	}
 	return count

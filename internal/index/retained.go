@@ -181,13 +181,10 @@ func (x *crossing[V]) child() *node[V] {
 			return c
 		}
 	}
-	if x.kids == nil {
-		return nil
-	}
-	for x.next <= len(x.kids.slots) {
-		c := x.kids.slots[x.next-1].Load()
+	for x.next <= x.kids.slots() {
+		c := x.kids.slot(x.next - 1)
 		x.next++
-		if c != nil && c.size != headstone {
+		if c != nil {
 			return c
 		}
 	}

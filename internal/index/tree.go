@@ -9,12 +9,12 @@ import (
 // A Tree maps topic filters to sets of V. Readers never wait; writers take
 // turns.
 type Tree[V comparable] struct {
-	root    node[set[V]]
+	root    node[Entry[V]]
 	version atomic.Uint64
 	nodes   atomic.Int64 // levels of filters that have a node
 	mu      sync.Mutex   // writers
 
-	path []*node[set[V]] // guarded by mu: room for the way to a node
+	path []*node[Entry[V]] // guarded by mu: room for the way to a node
 }
 
 // NewTree returns an empty tree.
@@ -38,14 +38,20 @@ func (t *Tree[V]) Nodes() int64 { return t.nodes.Load() }
 // filter is taken as it is, check it first. The tree keeps no part of the
 // string. A level takes 64 bytes or more, however short it is: bound the
 // levels of filters that strangers send.
-func (t *Tree[V]) Add(filter string, v V) {
+func (t *Tree[V]) Add(filter string, v V) { t.AddEntry(filter, &Entry[V]{Value: v}) }
+
+// AddEntry is Add for the value of an entry, which is the tree's from then on.
+func (t *Tree[V]) AddEntry(filter string, e *Entry[V]) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	at := t.root.grow(filter, true, &t.nodes)
-	if s := at.Load(); s == nil {
-		at.Store(&set[V]{first: v})
-	} else if !s.add(v) {
+	old := at.Load()
+	next := old.with(e)
+	if next == nil {
 		return
+	}
+	if next != old {
+		at.Store(next)
 	}
 	t.version.Add(1)
 }
@@ -59,16 +65,18 @@ func (t *Tree[V]) Remove(filter string, v V) bool {
 		return false
 	}
 	defer func() { clear(path); t.path = path }()
-	s := at.Load()
-	if s == nil || !s.remove(v) {
-		return false
-	}
-	if next := s.swept(); next != s {
+	old := at.Load()
+	next, ok := old.without(v)
+	if next != old {
 		at.Store(next)
+	}
+	if next == nil {
 		prune(path, &t.nodes)
 	}
-	t.version.Add(1)
-	return true
+	if ok {
+		t.version.Add(1)
+	}
+	return ok
 }
 
 // Match appends to dst every value under a filter that matches name, and
@@ -85,9 +93,9 @@ func (t *Tree[V]) Match(name []byte, dst []V) []V {
 	return match(&t.root, name, len(name) == 0 || name[0] != '$', dst)
 }
 
-func match[V comparable](n *node[set[V]], name []byte, wild bool, dst []V) []V {
+func match[V comparable](n *node[Entry[V]], name []byte, wild bool, dst []V) []V {
 	for {
-		var plus *node[set[V]]
+		var plus *node[Entry[V]]
 		if wild {
 			dst = n.hash.Load().appendTo(dst)
 			plus = n.plus.Load()
@@ -116,7 +124,7 @@ func match[V comparable](n *node[set[V]], name []byte, wild bool, dst []V) []V {
 }
 
 // atEnd appends what belongs to a name that ends at n, if there is such a node.
-func atEnd[V comparable](n *node[set[V]], dst []V) []V {
+func atEnd[V comparable](n *node[Entry[V]], dst []V) []V {
 	if n == nil {
 		return dst
 	}

@@ -24,23 +24,38 @@ type node[P any] struct {
 	kids  atomic.Pointer[table[P]] // and all the others
 	long  *string                  // immutable: the level, if short has no room for it
 	short [shortLevel]byte         // immutable: its beginning
-	size  uint8                    // immutable: its length, or one of those below
+	size  uint8                    // immutable: its length, or longLevel
 }
 
 const (
 	shortLevel = 15
-	longLevel  = 0xFE
-	headstone  = 0xFF // stands in a table where a node was
+	longLevel  = 0xFF
 )
 
-// newNode keeps no part of the string: that would keep all of its topic.
-func newNode[P any](level string) *node[P] {
-	n := new(node[P])
+// name keeps no part of the string: that would keep all of its topic.
+func (n *node[P]) name(level string) {
 	if n.size = uint8(copy(n.short[:], level)); len(level) > shortLevel {
 		level = strings.Clone(level)
 		n.long, n.size = &level, longLevel
 	}
-	return n
+}
+
+// blockSize is how many levels that come together stand side by side: a reader
+// of one has the processor fetch the next. What of a block is in use keeps the
+// rest of it in memory.
+const blockSize = 4
+
+// newBlock returns nodes for a level and for what is below it, in rest. A long
+// level stands by itself: it would be kept with its neighbours.
+func newBlock[P any](level, rest string) []node[P] {
+	n := 1
+	for n < blockSize && rest != "" && len(level) <= shortLevel {
+		if level, rest, _ = cut(rest); level == "#" || len(level) > shortLevel {
+			break
+		}
+		n++
+	}
+	return make([]node[P], n)
 }
 
 // is reports whether n is the node of this level.
@@ -61,36 +76,15 @@ func (n *node[P]) digest() uint64 {
 // reserved is a level that wildcards in the first one pass over.
 func (n *node[P]) reserved() bool { return n.short[0] == '$' }
 
-// A table is a hash table of nodes by level, open addressing. Readers may
-// walk it while the writer adds; growing and cleaning make a new one.
-type table[P any] struct {
-	slots []atomic.Pointer[node[P]]
-	used  int      // slots that are not nil, dead ones included; writers only
-	dead  int      // writers only
-	stone *node[P] // what stands in dead slots; writers only
-}
-
-var seed = maphash.MakeSeed()
-
 // child returns the node of one level, nil if there is none.
 func (n *node[P]) child(level []byte) *node[P] {
 	if c := n.only.Load(); c != nil && c.is(level) {
 		return c
 	}
-	t := n.kids.Load()
-	if t == nil {
-		return nil
+	if t := n.kids.Load(); t != nil {
+		return t.find(level)
 	}
-	mask := uint64(len(t.slots) - 1)
-	for i := maphash.Bytes(seed, level) & mask; ; i = (i + 1) & mask {
-		c := t.slots[i].Load()
-		if c == nil {
-			return nil
-		}
-		if c.is(level) {
-			return c
-		}
-	}
+	return nil
 }
 
 // cut splits the first level off a topic.
@@ -107,25 +101,30 @@ func cut(topic string) (level, rest string, more bool) {
 // that took to made. With wild set, + and # are wildcards. The writer's lock is
 // held.
 func (n *node[P]) grow(topic string, wild bool, made *atomic.Int64) *atomic.Pointer[P] {
+	var block []node[P]
 	for more := true; more; {
 		var level string
 		level, topic, more = cut(topic)
-		var c *node[P]
-		switch {
-		case wild && level == "#":
+		if wild && level == "#" {
 			return &n.hash
-		case wild && level == "+":
-			if c = n.plus.Load(); c == nil {
-				c = new(node[P])
+		}
+		plus := wild && level == "+"
+		c := n.plus.Load()
+		if !plus {
+			c = n.child([]byte(level))
+		}
+		if c == nil {
+			if len(block) == 0 {
+				block = newBlock[P](level, topic)
+			}
+			c, block = &block[0], block[1:]
+			if plus {
 				n.plus.Store(c)
-				made.Add(1)
-			}
-		default:
-			if c = n.child([]byte(level)); c == nil {
-				c = newNode[P](level)
+			} else {
+				c.name(level)
 				n.adopt(c)
-				made.Add(1)
 			}
+			made.Add(1)
 		}
 		n = c
 	}
@@ -161,52 +160,13 @@ func (n *node[P]) adopt(c *node[P]) {
 		return
 	}
 	t := n.kids.Load()
-	if t == nil || (t.used+1)*4 > len(t.slots)*3 {
+	if t == nil || (t.used+1)*4 > t.room()*3 {
 		t = t.resized(1)
 		t.put(c)
 		n.kids.Store(t)
 		return
 	}
 	t.put(c)
-}
-
-// resized copies the living into a table with room for extra more.
-func (t *table[P]) resized(extra int) *table[P] {
-	size, living := 2, extra
-	if t != nil {
-		living += t.used - t.dead
-	}
-	for size*3 < living*4+size { // at most half full afterwards
-		size *= 2
-	}
-	bigger := &table[P]{slots: make([]atomic.Pointer[node[P]], size)}
-	if t != nil {
-		for i := range t.slots {
-			if c := t.slots[i].Load(); c != nil && c.size != headstone {
-				bigger.put(c)
-			}
-		}
-	}
-	return bigger
-}
-
-// put adds a child that is not there yet. It takes over the first headstone on
-// the way, or a level that comes and goes would leave a row of them. Nobody
-// living ever moves within a table, so readers miss nobody.
-func (t *table[P]) put(c *node[P]) {
-	mask := uint64(len(t.slots) - 1)
-	for i := c.digest() & mask; ; i = (i + 1) & mask {
-		switch there := t.slots[i].Load(); {
-		case there == nil:
-			t.used++
-		case there.size == headstone:
-			t.dead--
-		default:
-			continue
-		}
-		t.slots[i].Store(c)
-		return
-	}
 }
 
 // barren reports whether nothing is at n or below.
@@ -231,24 +191,15 @@ func prune[P any](path []*node[P], made *atomic.Int64) {
 	}
 }
 
-// drop takes a child out of the table. Its slot keeps a headstone, so that readers on
-// their way past it go on; when half are headstones the table is renewed.
+// drop takes a child out of the table, which is renewed once it is for the
+// most part headstones, or room.
 func (n *node[P]) drop(c *node[P]) {
 	t := n.kids.Load()
-	mask := uint64(len(t.slots) - 1)
-	i := c.digest() & mask
-	for t.slots[i].Load() != c {
-		i = (i + 1) & mask
-	}
-	if t.stone == nil {
-		t.stone = &node[P]{size: headstone}
-	}
-	t.slots[i].Store(t.stone)
-	t.dead++
+	t.remove(c)
 	switch living := t.used - t.dead; {
 	case living == 0:
 		n.kids.Store(nil)
-	case t.dead > living:
+	case t.dead > living, living*8 < t.room():
 		n.kids.Store(t.resized(0))
 	}
 }
