@@ -49,7 +49,8 @@ type Broker struct {
 	work      sync.WaitGroup          // goroutines of the broker's own, connections included
 	scratches sync.Pool               // of *scratch
 	watches   atomic.Pointer[watches] // nil: nobody looks; written under mu
-	loops     loops                   // read plain sockets, where the system lets them
+	hush      hush
+	loops     loops // read plain sockets, where the system lets them
 
 	mu        sync.Mutex
 	sessions  map[string]*session               // guarded by mu
@@ -100,7 +101,7 @@ func New(cfg Config) (*Broker, error) {
 			l.Options.Poller = b.loops.poller
 		}
 		if l.Options.OnError == nil {
-			l.Options.OnError = func(err error) { b.log.Info("listener", "url", l.URL, "error", err) }
+			l.Options.OnError = func(err error) { b.sayOfStrangers(slog.LevelInfo, "listener", "url", l.URL, "error", err) }
 		}
 		ln, err := transport.Listen(ctx, l.URL, l.Options)
 		if err == nil {
@@ -191,7 +192,7 @@ func (b *Broker) start(nc transport.Conn, l *listening) {
 		nc.Close()
 		if full {
 			b.count.refused.full.Add(1)
-			b.log.Warn("connection refused: limit reached", "remote", nc.RemoteAddr(), "limit", b.bounds.Load().MaxConnections)
+			b.sayOfStrangers(slog.LevelWarn, "connection refused: limit reached", "remote", nc.RemoteAddr(), "limit", b.bounds.Load().MaxConnections)
 		}
 		return
 	}

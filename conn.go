@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"os"
 	"sync/atomic"
@@ -162,14 +163,14 @@ func (c *conn) begin() bool {
 		err := c.b.contain("Accept", func() error { return accept(ctx, c.remote(), c.b.clientCount()) })
 		if err != nil {
 			c.b.count.refused.accept.Add(1)
-			c.b.log.Log(ctx, levelOf(err), "connection not admitted", "remote", c.nc.RemoteAddr(), "error", err)
+			c.b.sayOfStrangers(levelOf(err), "connection not admitted", "remote", c.nc.RemoteAddr(), "error", err)
 			c.turnedAway = true
 			return false
 		}
 	}
 	if err := c.nc.Handshake(ctx); err != nil {
 		c.b.count.refused.handshake.Add(1)
-		c.b.log.Info("handshake failed", "remote", c.nc.RemoteAddr(), "transport", c.nc.Kind(), "error", err)
+		c.b.sayOfStrangers(slog.LevelInfo, "handshake failed", "remote", c.nc.RemoteAddr(), "transport", c.nc.Kind(), "error", err)
 		return false
 	}
 	return true

@@ -179,7 +179,7 @@ func (b *Broker) noSession(c *conn, code mqtt.ReasonCode, text string) {
 	}
 	b.count.refused.connect.Add(1)
 	c.tell(trace.Refused, code, text)
-	b.log.Log(b.ctx, levelOf(c.fault()), "connection refused", "remote", c.nc.RemoteAddr(), "transport", c.nc.Kind(),
+	b.sayOfStrangers(levelOf(c.fault()), "connection refused", "remote", c.nc.RemoteAddr(), "transport", c.nc.Kind(),
 		"reason", code.String(), "detail", text)
 }
 

@@ -17,6 +17,7 @@ import (
 	"github.com/midgemq/midge"
 	"github.com/midgemq/midge/admin"
 	"github.com/midgemq/midge/internal/config"
+	"github.com/midgemq/midge/protect"
 	"github.com/midgemq/midge/transport"
 )
 
@@ -47,7 +48,7 @@ func adminRulesFor(a *config.Admin) (r adminRules, err error) {
 }
 
 // openAdmin binds the address of a and serves b there.
-func openAdmin(a *config.Admin, b *midge.Broker, log *slog.Logger) (*adminServer, error) {
+func openAdmin(a *config.Admin, b *midge.Broker, shield *protect.Shield, log *slog.Logger) (*adminServer, error) {
 	if a.URL == "" {
 		return nil, nil
 	}
@@ -61,7 +62,7 @@ func openAdmin(a *config.Admin, b *midge.Broker, log *slog.Logger) (*adminServer
 	}
 	s := &adminServer{
 		url:     where,
-		handler: admin.New(admin.Config{Broker: b, Token: rules.token, Profiles: a.Profiles, Logger: log}),
+		handler: admin.New(admin.Config{Broker: b, Shield: shield, Token: rules.token, Profiles: a.Profiles, Logger: log}),
 		ended:   make(chan error, 1),
 	}
 	s.server = http.Server{

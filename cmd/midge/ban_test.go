@@ -3,6 +3,7 @@ package main
 import (
 	"log/slog"
 	"net/http/httptest"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -68,5 +69,21 @@ func TestBanCommands(t *testing.T) {
 	code, _, errs := runFor(t, "bans", "--url", "127.0.0.1:1")
 	if code != exitFailed || !strings.Contains(errs, "is the broker running") {
 		t.Errorf("%d %s", code, errs)
+	}
+}
+
+// The bans of midge serve --data outlive it.
+func TestBansOutliveTheProcess(t *testing.T) {
+	dir := t.TempDir()
+	at := filepath.Join(t.TempDir(), "a.sock")
+	for _, want := range []string{"nobody is banned", "noise"} {
+		_, end := startServing(t, "--tcp", "127.0.0.1:0", "--data", dir, "--admin", at)
+		if _, out, errs := runFor(t, "bans", "--url", at); !strings.Contains(out+errs, want) {
+			t.Errorf("want %q in %s%s", want, out, errs)
+		}
+		if code, _, errs := runFor(t, "ban", "--url", at, "--client", "one", "--reason", "noise"); code != exitOK {
+			t.Error(errs)
+		}
+		end()
 	}
 }

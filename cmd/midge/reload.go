@@ -166,7 +166,7 @@ func (r *running) reload(b *midge.Broker) {
 	if level, _, err := c.Log.Slog(); err == nil {
 		r.level.Set(level)
 	}
-	if err := r.guard.Adjust(shieldOf(c, r.log)); err != nil { // checked
+	if err := r.shield.Adjust(shieldOf(c, r.log)); err != nil { // checked
 		r.log.Error("who is kept out is as it was", "error", err)
 	}
 	applyMemory(c)

@@ -155,18 +155,18 @@ Examples:
 
 // A running is one broker with all that belongs to it.
 type running struct {
-	cfg   *config.Config // owned by the goroutine of until
-	flags *serveFlags
-	seen  stamps // of the files that cfg was read from; owned by the goroutine of until
-	svc   *service
-	doors *doors
-	data  *disk.Store // nil: none
-	admin *adminServer
-	guard *protect.Shield
-	trace traceLog
-	out   io.Writer
-	log   *slog.Logger
-	level *slog.LevelVar
+	cfg    *config.Config // owned by the goroutine of until
+	flags  *serveFlags
+	seen   stamps // of the files that cfg was read from; owned by the goroutine of until
+	svc    *service
+	doors  *doors
+	data   *disk.Store // nil: none
+	admin  *adminServer
+	shield *protect.Shield
+	trace  traceLog
+	out    io.Writer
+	log    *slog.Logger
+	level  *slog.LevelVar
 
 	logFile *logFile // nil: none
 }
@@ -188,7 +188,7 @@ func (r *running) until(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(err, closeData())
 	}
-	if r.admin, err = openAdmin(&r.cfg.Admin, b, r.log); err != nil {
+	if r.admin, err = openAdmin(&r.cfg.Admin, b, r.shield, r.log); err != nil {
 		return errors.Join(err, b.Close(), closeData())
 	}
 	greet(r.out, b.Addrs())
@@ -223,21 +223,21 @@ func (r *running) until(ctx context.Context) error {
 // start makes the broker, and has it serve what it is to serve.
 func (r *running) start() (*midge.Broker, error) {
 	var err error
-	if r.guard, err = protect.New(shieldOf(r.cfg, r.log)); err != nil {
+	if r.shield, err = protect.New(shieldOf(r.cfg, r.log)); err != nil {
 		return nil, err
 	}
 	cfg := r.cfg.Broker()
 	cfg.Logger, cfg.Store = r.log, r.store()
 	cfg.Listeners = r.doors.listeners(r.svc.serves)
 	r.doors.install(&cfg.Hooks)
-	r.guard.Install(&cfg.Hooks) // in front of them
+	r.shield.Install(&cfg.Hooks) // in front of them
 	cfg.ListenerRate = r.doors.rate
 	applyMemory(r.cfg)
 	b, err := midge.New(cfg)
 	if err != nil {
 		return nil, fmt.Errorf("%w\n%s", err, advise(err))
 	}
-	r.guard.Protect(b)
+	r.shield.Protect(b)
 	if err := r.svc.serveSockets(b, r.doors); err != nil {
 		return nil, errors.Join(err, b.Close())
 	}
