@@ -120,4 +120,3 @@ func (f importer) Import(path string) (*types.Package, error) {
 	}
 	return nil, errors.New(path + " is not there")
 }
-
