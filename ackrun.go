@@ -95,6 +95,7 @@ func (s *session) deliverRun(sc *scratch, by *conn, t *target) bool {
 	}
 	rest := len(o.out)
 	o.out = append(o.roomFor(len(r.raw)), r.raw...)
+	before := s.flying
 	for _, m := range r.messages(sc, by) {
 		id := s.out.Publish(r.qos, delivery{m: m, qos: r.qos})
 		s.flying += m.size()
@@ -105,6 +106,7 @@ func (s *session) deliverRun(sc *scratch, by *conn, t *target) bool {
 		frame[at], frame[at+1] = byte(id>>8), byte(id)
 		rest += h.Size + h.Len
 	}
+	s.b.hold(s.flying - before)
 	o.messages += int32(r.n)
 	o.sent.messages += uint32(r.n)
 	o.sent.packets += uint32(r.n)

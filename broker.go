@@ -42,10 +42,11 @@ type Broker struct {
 	shares    shares
 	count     counters
 	sequence  atomic.Uint64
-	arrived   atomic.Int64            // the last to claim a session, Unix ns
-	shared    atomic.Pointer[Access]  // the last SharedAccess a session was given
-	paid      bucket                  // of Rate
-	overdue   overdue                 // by Rate
+	arrived   atomic.Int64           // the last to claim a session, Unix ns
+	shared    atomic.Pointer[Access] // the last SharedAccess a session was given
+	paid      bucket                 // of Rate
+	overdue   overdue                // by Rate
+	budget    budget
 	work      sync.WaitGroup          // goroutines of the broker's own, connections included
 	scratches sync.Pool               // of *scratch
 	watches   atomic.Pointer[watches] // nil: nobody looks; written under mu
@@ -187,7 +188,7 @@ func (b *Broker) Ready() error {
 func (b *Broker) start(nc transport.Conn, l *listening) {
 	b.mu.Lock()
 	full := b.bounds.Load().MaxConnections > 0 && len(b.conns) >= b.bounds.Load().MaxConnections
-	if b.closed || full {
+	if b.closed || full || b.starved() {
 		b.mu.Unlock()
 		nc.Close()
 		if full {
@@ -199,6 +200,7 @@ func (b *Broker) start(nc transport.Conn, l *listening) {
 	c := newConn(b, nc, l)
 	c.place = int32(len(b.conns))
 	b.conns = append(b.conns, c)
+	b.budget.connections.Add(connCost(nc))
 	if c.sock() != nil && b.set.Hooks.Accept == nil {
 		b.work.Add(1)
 		b.mu.Unlock()

@@ -16,7 +16,7 @@ func takeBuffer(k int8, n int) []byte {
 		k++
 	}
 	if n > bufferSizes[k] {
-		return make([]byte, 0, n)
+		return make([]byte, 0, n+n/4) // it may go on growing
 	}
 	switch b := buffers[k].Get().(type) {
 	case *[1 << 10]byte:
@@ -59,10 +59,12 @@ func (o *outbox) roomFor(n int) []byte {
 		return o.out
 	}
 	bigger := takeBuffer(o.usual, len(o.out)+n)
-	if cap(o.out) == 0 {
-		return bigger
+	if cap(o.out) > 0 {
+		bigger = append(bigger, o.out...)
+		giveBuffer(o.out)
 	}
-	bigger = append(bigger, o.out...)
-	giveBuffer(o.out)
+	if o.out = bigger; cap(bigger) > smallBuffer {
+		o.weighLocked(o.weight > 0)
+	}
 	return bigger
 }

@@ -104,6 +104,17 @@ type Config struct {
 	MaxRetained      int // messages, [1, 1<<30]; 0: 1,000,000
 	MaxRetainedBytes int // with their topics and some 160 bytes each, [1024, 1<<40]; 0: 1 GiB
 
+	// MaxMemory is how much may be held for clients in all, bytes, [16 MiB,
+	// 1<<50]; 0: no bound but the others. Counted are queues, messages in flight,
+	// retained ones, subscriptions, sessions, wills, connections and what waits
+	// for slow sockets; a message that waits for several counts for each. From
+	// three quarters on nothing new is kept ("quota exceeded") and QoS 0 goes to
+	// nobody who lags; from seven eighths on no message of QoS 1 or 2 is taken
+	// that somebody would have to wait for; beyond, nobody may connect. What
+	// several loops do at once may take it over the bound, by no more than 8 KiB
+	// a connection. What is there already stays.
+	MaxMemory int
+
 	// How fast messages may come: each client's, those of all who came by one
 	// listener, and those of all clients. ListenerRate says it of the listener
 	// with that URL, as in Remote.Listener; New, Serve and Adjust ask it. Of
@@ -167,6 +178,7 @@ func (c Config) resolve() (*settings, error) {
 	number("MaxSessions", &s.MaxSessions, 1_000_000, 1, 1<<30)
 	number("MaxRetained", &s.MaxRetained, 1_000_000, 1, 1<<30)
 	number("MaxRetainedBytes", &s.MaxRetainedBytes, 1<<30, 1024, min(1<<40, math.MaxInt))
+	number("MaxMemory", &s.MaxMemory, 0, 16<<20, min(1<<50, math.MaxInt))
 	number("MaxConnections", &s.MaxConnections, 0, 1, 1<<30)
 	number("TopicAliasMaximum", &s.TopicAliasMaximum, 64, -1<<31, 65535)
 	number("MaxAliasesOut", &s.MaxAliasesOut, 16, -1<<31, 65535)

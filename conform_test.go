@@ -36,6 +36,9 @@ func TestConformance(t *testing.T) {
 				if n := b.SessionCount(); n > 0 {
 					t.Errorf("it left %d sessions behind", n)
 				}
+				if n := b.Miscounted(); n != 0 {
+					t.Errorf("the budget is %d bytes off", n)
+				}
 			})
 		})
 	}

@@ -180,6 +180,9 @@ func (c *conn) begin() bool {
 // fault that is; nil is an orderly end.
 func (c *conn) readLoop() error {
 	var buf readbuf.Buffer
+	buf.Space()
+	c.b.hold(buf.Size())
+	defer func() { c.b.hold(-buf.Size()) }()
 	for {
 		if err := c.arm(); err != nil {
 			return err
@@ -212,8 +215,10 @@ func (c *conn) digest(buf *readbuf.Buffer, n int) (over bool, err error) {
 		}
 		buf.Took(used)
 		if !c.paused() {
+			before := buf.Size()
 			buf.Want(need)
-			return false, nil
+			c.b.hold(buf.Size() - before)
+			return false, c.overfull(buf)
 		}
 		if on, err := c.awaitTurn(); !on {
 			return true, err
@@ -261,11 +266,12 @@ func (c *conn) batch(sc *scratch, b []byte) (used, need int, over bool, err erro
 	sc.now = time.Now()
 	c.timer.Heard(c.b.since(sc.now))
 	sc.tooFast = false
+	c.b.heed()
 	rated := c.rated()
 	if sc.watches = c.b.watches.Load(); sc.watches != nil {
 		c.sees(sc)
 	}
-	for !over {
+	for !over && !c.paused() {
 		if t, n := c.in.Acks(b[used:]); n > 0 && (sc.watches == nil || sc.who == 0) {
 			c.acks(sc, t, b[used:used+n])
 			used += n
@@ -401,6 +407,7 @@ func (c *conn) end() {
 	}
 	c.nc.Close()
 	c.cancel()
+	c.keepRest(nil, 0)
 	c.b.gone(c)
 	if hook := c.b.set.Hooks.Closed; hook != nil && !c.turnedAway {
 		c.b.contain("Closed", func() error { hook(c.remote()); return nil })

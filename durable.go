@@ -55,6 +55,7 @@ func (s *session) enqueueLocked(c *conn, d *delivery) {
 		s.tail.add(d)
 	} else {
 		s.queue.push(*d)
+		s.b.holdQueued(d, 1)
 	}
 	s.backlog.Store(true)
 }
@@ -64,6 +65,7 @@ func (s *session) sinkLocked() {
 	if s.stored.Load() {
 		for s.queue.len() > 0 {
 			d := s.queue.pop()
+			s.b.holdQueued(&d, -1)
 			s.tail.add(&d)
 		}
 	}
@@ -207,6 +209,7 @@ func (s *session) reserve(ctx context.Context, c *conn, g *greeting, present boo
 	s.mu.Lock()
 	parked, left, away := s.will, s.expiry, s.away
 	s.will = nil
+	parked.letGo(s.b)
 	s.stopTimersLocked()
 	if expiry > 0 {
 		s.stored.Store(true)
@@ -309,6 +312,7 @@ func (s *session) restoreLocked(e *store.Entry) {
 	}
 	if s.outLocked().Restore(e.PacketID, stage, d) {
 		s.flying += d.m.size()
+		s.b.hold(d.m.size())
 		s.replayingLocked(&d)
 		return
 	}
@@ -378,6 +382,7 @@ func (s *session) loadedLocked(all []store.Entry) {
 		d := s.b.restoredDelivery(e)
 		s.tail.bytes -= d.m.size()
 		s.queue.push(d)
+		s.b.holdQueued(&d, 1)
 	}
 	s.tail.from = all[len(all)-1].Seq + 1
 	s.tail.bytes = max(s.tail.bytes, 0)

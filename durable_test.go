@@ -42,6 +42,9 @@ func TestConformanceWithStore(t *testing.T) {
 					if n := b.SessionCount(); n > 0 {
 						t.Errorf("it left %d sessions behind", n)
 					}
+					if n := b.Miscounted(); n != 0 {
+						t.Errorf("the budget is %d bytes off", n)
+					}
 				})
 			})
 		}

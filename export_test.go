@@ -1,5 +1,10 @@
 package midge
 
+import (
+	"maps"
+	"slices"
+)
+
 // SessionCount is how many there are, connected or not.
 func (b *Broker) SessionCount() int {
 	b.mu.Lock()
@@ -41,4 +46,34 @@ func (b *Broker) loopOf(id string) *loop {
 		return nil
 	}
 	return b.loops.all[0]
+}
+
+// Miscounted is how far what the budget counts one by one is from what there
+// is, while nobody is connected.
+func (b *Broker) Miscounted() int64 {
+	n := b.budget.held.Load()
+	b.mu.Lock()
+	all := slices.Collect(maps.Values(b.sessions))
+	locals := slices.Collect(maps.Keys(b.locals))
+	b.mu.Unlock()
+	for _, s := range all {
+		s.mu.Lock()
+		n -= int64(len(s.id) + s.flying + s.queue.weight())
+		if s.will != nil {
+			n -= int64(s.will.m.size())
+		}
+		for i := range s.replays {
+			n -= int64(s.replays[i].weight)
+		}
+		for sub := range s.subs.all {
+			n -= int64(len(sub.spec.Filter))
+		}
+		s.mu.Unlock()
+	}
+	for _, l := range locals {
+		l.mu.Lock()
+		n -= int64(len(l.sub.spec.Filter) + l.queue.weight())
+		l.mu.Unlock()
+	}
+	return n + b.budget.connections.Load() + (b.budget.sessions.Load()-int64(len(all)))<<20
 }

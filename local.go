@@ -82,6 +82,7 @@ func (l *localClient) stop() {
 func (l *localClient) close() {
 	l.mu.Lock()
 	l.closed = true
+	l.b.hold(-l.queue.weight())
 	l.queue = queue{}
 	l.mu.Unlock()
 	l.wake.Signal()
@@ -100,6 +101,7 @@ func (l *localClient) deliver(m *message, d delivery) {
 		l.b.count.dropped.here.Add(1)
 	default:
 		l.queue.push(d)
+		l.b.holdQueued(&d, 1)
 		l.wake.Signal()
 	}
 }
@@ -115,6 +117,7 @@ func (l *localClient) run() {
 			return
 		}
 		d := l.queue.pop()
+		l.b.holdQueued(&d, -1)
 		l.mu.Unlock()
 		l.call(d)
 	}

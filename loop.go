@@ -208,12 +208,18 @@ func (c *conn) space(sc *scratch) (b []byte, kept int) {
 
 // keepRest keeps what has come of a packet of need bytes for the next turn.
 func (c *conn) keepRest(b []byte, need int) {
+	before := 0
+	if c.rest != nil {
+		before = c.rest.Size()
+	}
 	if len(b) == 0 {
 		c.rest = nil
+		c.b.hold(-before)
 		return
 	}
 	if c.rest == nil {
 		c.rest = new(readbuf.Buffer)
 	}
 	c.rest.Keep(b, need)
+	c.b.hold(c.rest.Size() - before)
 }

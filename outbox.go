@@ -58,6 +58,7 @@ type outbox struct {
 	writing  bool            // somebody has the right to write
 	settled  bool            // the session has been let go
 	taken    uint32          // when the bytes being written were taken, seconds since the broker's epoch
+	weight   int32           // KiB of it that are in the budget, see weighLocked
 	marked   *batch          // that has this connection to write, last we know
 	readBy   moment          // the read deadline in force, or soon after; 0 is none
 	writeBy  moment          // the write deadline in force, or soon before
@@ -95,6 +96,9 @@ const (
 // roomLocked reports whether the outbox takes n QoS 0 messages of size bytes in
 // all. What is over the bound is dropped: a slow consumer hurts only itself.
 func (o *outbox) roomLocked(n, size int) bool {
+	if o.lagsLocked() && o.c.b.shortage() >= tight {
+		return false
+	}
 	set := o.c.b.bounds.Load()
 	return o.leaving+len(o.out)+size <= set.MaxQueuedBytes && int(o.messages)+n <= set.MaxQueuedMessages
 }
@@ -226,6 +230,9 @@ func (o *outbox) tryPass() (s *session, more bool) {
 	if err != transport.ErrAgain {
 		return s, o.wrote(s, buf, n, err)
 	}
+	o.mu.Lock()
+	o.weighLocked(true)
+	o.mu.Unlock()
 	go func() {
 		m, err := o.write(buf[n:])
 		if o.wrote(s, buf, n+m, err) {
@@ -249,6 +256,7 @@ func (o *outbox) take() ([]byte, *session) {
 	if deadline, arm := o.writeDeadlineLocked(); arm {
 		o.c.nc.SetWriteDeadline(deadline)
 	}
+	o.weighLocked(o.weight > 0)
 	o.movedLocked()
 	return buf, o.c.session
 }
@@ -265,6 +273,7 @@ func (o *outbox) wrote(s *session, buf []byte, n int, err error) bool {
 	o.leaving, o.answered = 0, 0
 	o.passedLocked(&o.sent, n)
 	o.usual = giveBuffer(buf)
+	o.weighLocked(false)
 	if len(o.out) > 0 && o.writableLocked() {
 		return true
 	}
@@ -408,6 +417,7 @@ func (o *outbox) finish() (heard bool) {
 	defer o.mu.Unlock()
 	heard = o.w.Closed() && o.stage == ending
 	o.stage, o.out, o.kept = over, nil, &nothingWithheld
+	o.weighLocked(false)
 	return heard
 }
 

@@ -162,6 +162,12 @@ func (c *conn) chew(sc *scratch, b []byte) (over bool) {
 		return true
 	}
 	c.keepRest(b[used:], need)
+	if c.rest != nil {
+		if err := c.overfull(c.rest); err != nil {
+			c.fail(err)
+			return true
+		}
+	}
 	if c.paused() {
 		c.outbox.holdReading(time.Duration(c.extra.meter.until))
 	}

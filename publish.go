@@ -36,11 +36,13 @@ func (c *conn) publish(sc *scratch, p *packet.Publish) error {
 		heard, refusal := 0, c.authorize(sc, p)
 		if p.QoS > mqtt.AtMostOnce && refusal == nil && c.b.keep.stuck() {
 			if refusal = errStuck; c.version != mqtt.V5 {
-				// There is no other way to say no: the client keeps the message, and
-				// sends it again as one that is new here.
-				c.session.inbound(c).Ack(p.ID, refusal.Code)
-				c.session.inbound(c).Next()
-				return refusal
+				return c.notYet(p, refusal)
+			}
+		}
+		if refusal == nil && c.b.burdens(sc) {
+			refusal = c.burden()
+			if refusal != nil && c.version != mqtt.V5 {
+				return c.notYet(p, refusal)
 			}
 		}
 		if refusal == nil {
@@ -70,6 +72,15 @@ func (c *conn) publish(sc *scratch, p *packet.Publish) error {
 		}
 		c.acknowledge(sc, r, reason, pos)
 	}
+}
+
+// notYet ends the connection of a client that cannot be told in any other way
+// that its message is not taken: it keeps it, and sends it again as one that is
+// new here.
+func (c *conn) notYet(p *packet.Publish, refusal *Refusal) error {
+	c.session.inbound(c).Ack(p.ID, refusal.Code)
+	c.session.inbound(c).Next()
+	return refusal
 }
 
 // commit ends the routing of the message at hand. A QoS 2 identifier is held

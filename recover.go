@@ -82,7 +82,7 @@ func (r *recovery) session(snap *store.Snapshot) bool {
 		b.dropLocked(old)
 		old.end()
 	}
-	b.sessions[s.id] = s
+	b.addLocked(s)
 	s.kept = true
 	b.kept++
 	a := absent{s: s, w: restoredWill(&snap.Session), expiry: snap.Expiry, away: snap.Away}

@@ -39,6 +39,10 @@ func (b *Broker) claim(sc *scratch, c *conn, clean bool) (s *session, present bo
 			}
 			continue
 		}
+		if old == nil && b.tooMuch() {
+			b.mu.Unlock()
+			return nil, false, errShort
+		}
 		if !b.roomLocked(c, old) {
 			b.mu.Unlock()
 			b.count.limited.sessions.Add(1)
@@ -48,7 +52,7 @@ func (b *Broker) claim(sc *scratch, c *conn, clean bool) (s *session, present bo
 		if !present {
 			b.dropLocked(old)
 			s = b.newSession(c.id())
-			b.sessions[s.id] = s
+			b.addLocked(s)
 		}
 		if !s.kept && c.expiry.Load() > 0 {
 			s.kept = true
@@ -117,12 +121,21 @@ func (b *Broker) roomLocked(c *conn, old *session) bool {
 	return false
 }
 
+// addLocked registers a session, in place of one that has been dropped.
+func (b *Broker) addLocked(s *session) {
+	b.sessions[s.id] = s
+	b.budget.sessions.Add(1)
+	b.hold(len(s.id))
+}
+
 // dropLocked deletes a session from the register. nil is none.
 func (b *Broker) dropLocked(s *session) {
 	if s == nil || b.sessions[s.id] != s {
 		return
 	}
 	delete(b.sessions, s.id)
+	b.budget.sessions.Add(-1)
+	b.hold(-len(s.id))
 	if s.kept {
 		s.kept = false
 		b.kept--
@@ -168,6 +181,7 @@ func (b *Broker) gone(c *conn) {
 	b.conns[last].place = c.place
 	b.conns[c.place], b.conns[last] = b.conns[last], nil
 	b.conns = b.conns[:last]
+	b.budget.connections.Add(-connCost(c.nc))
 	b.count.departed[0].add(in)
 	b.count.departed[1].add(out)
 }

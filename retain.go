@@ -45,7 +45,7 @@ func (b *Broker) retain(sc *scratch) bool {
 		if old != nil {
 			n, bytes = 0, bytes-old.size()
 		}
-		ok := b.stored.add(n, bytes, b.bounds.Load())
+		ok := (bytes <= 0 || !b.tooMuch()) && b.stored.add(n, bytes, b.bounds.Load())
 		if ok && b.keep != nil {
 			b.keep.st.Append(&store.Op{Kind: store.Retain, Message: sc.number, Filter: topic})
 		}
@@ -108,9 +108,10 @@ type replay struct {
 	sub   *subscription
 	after store.Position // where the subscription is stored; its SUBACK goes first
 
-	walk  index.Walk[message]
-	until store.MessageID // what was retained later is routed to the subscription
-	held  *message        // out of walk, and not sent yet
+	walk   index.Walk[message]
+	until  store.MessageID // what was retained later is routed to the subscription
+	held   *message        // out of walk, and not sent yet
+	weight int             // of left, in the budget
 
 	left       []*message
 	sent, owed store.MessageID // of left, in the store: from beyond the one up to the other
@@ -210,11 +211,14 @@ func (s *session) owe(r replay) {
 	defer s.mu.Unlock()
 	for i := range s.replays {
 		if s.replays[i].sub.spec.Filter == r.sub.spec.Filter {
+			s.b.hold(-s.replays[i].weight)
 			s.replays = append(s.replays[:i], s.replays[i+1:]...)
 			break
 		}
 	}
 	if r.pending() {
+		r.weight = 8 * cap(r.left)
+		s.b.hold(r.weight)
 		s.replays = append(s.replays, r)
 		s.backlog.Store(true)
 	}
@@ -250,6 +254,7 @@ func (s *session) replayLocked(c *conn, by *batch, steps *int) bool {
 		m = r.left[0]
 	default:
 		s.keepReplayedLocked(r, r.owed)
+		s.b.hold(-r.weight)
 		if s.replays = append(s.replays[:0], s.replays[1:]...); len(s.replays) == 0 {
 			s.replays = nil // an idle session holds no list
 		}

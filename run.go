@@ -38,7 +38,7 @@ func (c *conn) runOn(sc *scratch, p *packet.Publish) bool {
 		props.Present != 0 && (props.Has(packet.PropTopicAlias) || props.PayloadFormatIndicator == 1) {
 		return false
 	}
-	if p.QoS > mqtt.AtMostOnce && (c.b.keep != nil || props.Present != 0) {
+	if p.QoS > mqtt.AtMostOnce && (c.b.keep != nil || props.Present != 0 || c.b.shortage() >= short) {
 		return false
 	}
 	r := &sc.run

@@ -157,7 +157,7 @@ func (s *session) deliverAcked(sc *scratch, by *batch, d delivery) {
 		return
 	}
 	c := s.conn.Load()
-	if s.fullLocked(sc.m.size()) {
+	if s.fullLocked(sc.m.size()) || s.b.shortage() == full && s.lags() {
 		s.loses(sc, &sc.m, trace.Full)
 		s.b.count.dropped.queue.Add(1)
 		if c != nil {
@@ -205,6 +205,7 @@ func (s *session) sendLocked(c *conn, by *batch, sc *scratch, d *delivery) bool 
 	s.numberLocked(d)
 	x.id = s.outLocked().Publish(d.qos, *d)
 	s.flying += d.m.size()
+	s.b.hold(d.m.size())
 	// Behind one that waits all wait: they keep their order, whatever their QoS.
 	if pos := s.keepSentLocked(sc, d, x.id); pos > 0 || o.kept.messages > 0 {
 		s.withholdPublishLocked(c, d, &x, pos, now)
@@ -329,7 +330,8 @@ func (s *session) pumpLocked(c *conn, by *batch) {
 		if !s.sendLocked(c, by, nil, s.queue.front()) {
 			break
 		}
-		s.queue.pop()
+		d := s.queue.pop()
+		s.b.holdQueued(&d, -1)
 	}
 	s.backlog.Store(s.queue.len() > 0 || s.tail.n > 0 || len(s.replays) > 0 || s.out != nil && s.out.Pending())
 }
@@ -377,7 +379,9 @@ func (s *session) resendLocked(c *conn, by *batch) bool {
 
 // forgetLocked ends an exchange as if the client had acknowledged it.
 func (s *session) forgetLocked(slot *slot) {
+	before := s.flying
 	s.landLocked(&slot.Value)
+	s.b.hold(s.flying - before)
 	s.keepDone(slot.Value.seq)
 	if slot.Stage == flow.AwaitPuback {
 		s.outLocked().Puback(slot.ID)
@@ -390,7 +394,9 @@ func (s *session) forgetLocked(slot *slot) {
 func (s *session) acked(c *conn, sc *scratch, a *packet.Ack) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	before := s.flying
 	s.ackedLocked(c, sc, a)
+	s.b.hold(s.flying - before)
 	if s.backlog.Load() {
 		s.pumpLocked(c, &sc.batch)
 	}
@@ -400,9 +406,11 @@ func (s *session) acked(c *conn, sc *scratch, a *packet.Ack) {
 func (s *session) ackedAll(c *conn, sc *scratch, t packet.Type, b []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	before := s.flying
 	for ; len(b) > 0; b = b[link.AckSize:] {
 		s.ackedLocked(c, sc, &packet.Ack{Type: t, ID: ackID(b)})
 	}
+	s.b.hold(s.flying - before)
 	if s.backlog.Load() {
 		s.pumpLocked(c, &sc.batch)
 	}

@@ -33,6 +33,7 @@ type Stats struct {
 	Queued              int             `json:"queued"`               // messages of QoS 1 and 2 that wait to be sent
 	QueuedBytes         int             `json:"queued_bytes"`         // of these
 	Inflight            int             `json:"inflight"`             // messages of QoS 1 and 2 sent and not acknowledged
+	Memory              int64           `json:"memory"`               // bytes held for clients, as [Config.MaxMemory] counts them
 	StoreStuck          bool            `json:"store_stuck"`          // the store takes nothing; see docs/durability.md
 	Listeners           []ListenerStats `json:"listeners"`            // by URL
 
@@ -94,18 +95,19 @@ type Limited struct {
 	RateHeld      uint64 `json:"rate_held"`     // pauses in reading a client that published faster than ClientRate, ListenerRate and Rate let it
 	RateRefused   uint64 `json:"rate_refused"`  // messages of such, OverRate being Refuse
 	RateCutOff    uint64 `json:"rate_cut_off"`  // such clients disconnected
+	Memory        uint64 `json:"memory"`        // what was refused, or held back, for MaxMemory
 }
 
 func (r *Refused) all() uint64 { return r.Full + r.Accept + r.Handshake + r.Connect }
 func (d *Dropped) all() uint64 { return d.Slow + d.Queue + d.Here + d.Lost }
 func (l *Limited) all() uint64 {
-	return l.Sessions + l.Subscriptions + l.Retained + l.Replays + l.Stuck + l.Topics + l.RateRefused + l.RateCutOff
+	return l.Sessions + l.Subscriptions + l.Retained + l.Replays + l.Stuck + l.Topics + l.RateRefused + l.RateCutOff + l.Memory
 }
 
 // limited is Limited as it is counted.
 type limited struct {
 	sessions, subscriptions, retained, replays, stuck, topics atomic.Uint64
-	rateHeld, rateRefused, rateEnded                          atomic.Uint64
+	rateHeld, rateRefused, rateEnded, memory                  atomic.Uint64
 }
 
 func (l *limited) public() Limited {
@@ -113,6 +115,7 @@ func (l *limited) public() Limited {
 		Sessions: l.sessions.Load(), Subscriptions: l.subscriptions.Load(), Retained: l.retained.Load(),
 		Replays: l.replays.Load(), Stuck: l.stuck.Load(), Topics: l.topics.Load(),
 		RateHeld: l.rateHeld.Load(), RateRefused: l.rateRefused.Load(), RateCutOff: l.rateEnded.Load(),
+		Memory: l.memory.Load(),
 	}
 }
 
@@ -141,7 +144,7 @@ type counters struct {
 // had no room for has been counted.
 func (n *counters) refusedPublish(why *Refusal) {
 	switch why {
-	case errRetainedFull, errTooFast:
+	case errRetainedFull, errTooFast, errShort:
 	case errTopicLong, errTopicDeep:
 		n.limited.topics.Add(1)
 	case errStuck:
@@ -159,7 +162,7 @@ func (b *Broker) Stats() Stats {
 		Version: Version, Started: b.epoch,
 		Subscriptions: int(n.subscriptions.Load()), SharedSubscriptions: int(n.shared.Load()),
 		Retained: b.retained.Len(), RetainedBytes: b.stored.bytes.Load(),
-		StoreStuck:    b.keep.stuck(),
+		StoreStuck: b.keep.stuck(), Memory: b.memory(),
 		MostClients:   int(n.peak.Load()),
 		PublishedHere: n.publishedHere.Load(), DeliveredHere: n.deliveredLocal.Load(),
 		Connects: n.connects.Load(), SessionsEnded: n.expired.Load(), StalledClients: n.stalled.Load(),

@@ -53,7 +53,11 @@ func TestStats(t *testing.T) {
 		// Bytes are compared below: CONNACKs have a length of their own.
 		in, out := s.In.Bytes, s.Out.Bytes
 		s.In.Bytes, s.Out.Bytes = 0, 0
+		if s.Memory == 0 {
+			t.Error("nothing is held")
+		}
 		want := midge.Stats{
+			Memory:  s.Memory,
 			Version: midge.Version, Started: started,
 			Connections: 2, Clients: 1, ClientsV311: 1, Away: 1, MostClients: 2,
 			Subscriptions: 3, SharedSubscriptions: 1, Retained: 1, RetainedBytes: 160 + 2 + 1,

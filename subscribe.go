@@ -100,6 +100,10 @@ func (c *conn) subscribeOne(sc *scratch, p *packet.Subscribe, req packet.Subscri
 		c.b.count.limited.subscriptions.Add(1)
 		return nil, false, mqtt.QuotaExceeded
 	}
+	if old == nil && c.b.tooMuch() {
+		s.mu.Unlock()
+		return nil, false, mqtt.QuotaExceeded
+	}
 	s.subs = s.subs.with(sub)
 	s.mu.Unlock()
 	c.b.install(sub, old)

@@ -163,6 +163,7 @@ func (b *Broker) install(sub, old *subscription) {
 		}
 	}
 	if old == nil {
+		b.hold(len(sub.spec.Filter))
 		b.count.subscriptions.Add(1)
 	}
 }
@@ -170,6 +171,7 @@ func (b *Broker) install(sub, old *subscription) {
 // uninstall ends a subscription: nothing new is queued for it
 // [MQTT-3.10.4-2, 5.0].
 func (b *Broker) uninstall(sub *subscription) {
+	b.hold(-len(sub.spec.Filter))
 	b.count.subscriptions.Add(-1)
 	if _, _, shared := topic.Shared(sub.spec.Filter); shared {
 		b.count.shared.Add(-1)

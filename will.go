@@ -18,6 +18,7 @@ type will struct {
 	delay uint32 // seconds
 
 	number store.SessionID // of the session, if the store has the will
+	held   bool            // it counts in the budget
 }
 
 func newWill(w *packet.Will) *will {
@@ -31,12 +32,28 @@ func newWill(w *packet.Will) *will {
 	return &will{m: m.clone(), delay: w.Properties.WillDelayInterval}
 }
 
+// hold counts w in the budget, letGo does no longer. Who has w calls them.
+func (w *will) hold(b *Broker) {
+	if w != nil && !w.held {
+		w.held = true
+		b.hold(w.m.size())
+	}
+}
+
+func (w *will) letGo(b *Broker) {
+	if w != nil && w.held {
+		w.held = false
+		b.hold(-w.m.size())
+	}
+}
+
 // farewell is how long a hook about a client that leaves may take by its
 // context: the client's next connection waits for it, or Close does.
 const farewell = 5 * time.Second
 
 // publishWill says it.
 func (b *Broker) publishWill(w *will) {
+	defer w.letGo(b)
 	ctx, cancel := context.WithTimeout(b.ctx, farewell)
 	defer cancel()
 	m := *w.m
@@ -65,7 +82,10 @@ func (b *Broker) publishKept(m *message, says store.SessionID) (store.Position, 
 	sc.of(m)
 	b.follow(sc)
 	sc.saysWill = says
-	_, refusal := b.accept(sc, nil)
+	refusal := errShort
+	if !b.burdens(sc) {
+		_, refusal = b.accept(sc, nil)
+	}
 	if refusal != nil {
 		sc.arrived(refusal.Code.String())
 	}
@@ -82,11 +102,14 @@ func (c *conn) detach(code mqtt.ReasonCode, text string) {
 	s, b := c.session, c.b
 	w := c.will.Swap(nil)
 	if c.said && c.goodbye == mqtt.Success {
+		w.letGo(b)
 		w = nil // [MQTT-3.14.4-3]
 	}
 	s.mu.Lock()
 	s.conn.Store(nil)
+	before := s.queue.weight()
 	orphans := s.queue.takeShared()
+	b.hold(s.queue.weight() - before)
 	s.sinkLocked()
 	s.mu.Unlock()
 	b.redeliver(orphans, s) // while the session is still ours: nobody can come back in between
@@ -134,6 +157,7 @@ func (s *session) park(w *will, expiry uint32, away int64) {
 	defer s.mu.Unlock()
 	s.recordLocked(expiry, away, w)
 	s.will = w
+	w.hold(s.b)
 	if w != nil && w.delay < expiry {
 		s.timers[0] = time.AfterFunc(left(away, w.delay), s.willDue)
 	}
@@ -182,6 +206,7 @@ func (s *session) end() store.Position {
 	if s.durable != &notDurable {
 		s.tail = tail{}
 	}
+	s.b.hold(-s.queue.weight() - s.flying)
 	orphans := s.queue.takeShared()
 	if s.out != nil {
 		s.out.All(func(slot *slot) bool {
@@ -192,6 +217,9 @@ func (s *session) end() store.Position {
 			}
 			return true
 		})
+	}
+	for i := range s.replays {
+		s.b.hold(-s.replays[i].weight)
 	}
 	s.queue, s.replays, s.flying = queue{}, nil, 0
 	s.out = nil

@@ -49,6 +49,7 @@ func (o *outbox) withholdLocked(m mark, write func()) {
 		return
 	}
 	k.marks = append(k.marks, m)
+	o.weighLocked(o.weight > 0)
 	if m.message {
 		k.messages++
 	}

@@ -65,6 +65,7 @@ func Metrics() []Metric {
 		gauge("queued_messages", "Messages of QoS 1 and 2 that wait to be sent.", func(s *scrape) float64 { return float64(s.Queued) }),
 		gauge("queued_bytes", "Memory of these.", func(s *scrape) float64 { return float64(s.QueuedBytes) }),
 		gauge("inflight_messages", "Messages of QoS 1 and 2 sent and not acknowledged.", func(s *scrape) float64 { return float64(s.Inflight) }),
+		gauge("memory_held_bytes", "Memory held for clients, as limits.max_memory counts it.", func(s *scrape) float64 { return float64(s.Memory) }),
 		gauge("store_stuck", "1 while the store takes nothing, and messages of QoS 1 and 2 are refused.", func(s *scrape) float64 { return truth(s.StoreStuck) }),
 		counter("received_bytes_total", "Bytes of MQTT from clients.", func(s *scrape) uint64 { return s.In.Bytes }),
 		counter("received_packets_total", "Packets from clients.", func(s *scrape) uint64 { return s.In.Packets }),

@@ -220,11 +220,14 @@ var environMemory = debug.SetMemoryLimit(-1)
 
 // applyMemory tells the collector of the target, or that there is none now.
 func applyMemory(c *config.Config) {
-	limit := environMemory
-	if c.Limits.Memory > 0 {
-		limit = int64(c.Limits.Memory)
+	target := int64(c.Limits.Memory)
+	if held := int64(c.Limits.MaxMemory); target == 0 && held > 0 {
+		target = held + held/4 + 64<<20
 	}
-	debug.SetMemoryLimit(limit)
+	if target == 0 {
+		target = environMemory
+	}
+	debug.SetMemoryLimit(target)
 }
 
 // writePID leaves the process number where midge reload finds it.

@@ -122,6 +122,7 @@ type Limits struct {
 	MaxSessions       int      `toml:"max_sessions" live:"yes" help:"Sessions that may outlive their connections."`
 	MaxRetained       int      `toml:"max_retained" live:"yes" help:"Retained messages."`
 	MaxRetainedBytes  Size     `toml:"max_retained_bytes" live:"yes" help:"Retained messages in bytes."`
+	MaxMemory         Size     `toml:"max_memory" live:"yes" help:"Memory that may be held for clients in all, 16MiB or more: queues, retained messages, sessions, subscriptions, wills, connections, slow sockets. From three quarters on nothing new is kept (quota exceeded) and QoS 0 goes to nobody who lags; from seven eighths on no message of QoS 1 or 2 is taken that somebody would have to wait for; beyond, nobody may connect. 0: no bound but the others."`
 	ClientMessageRate int      `toml:"client_message_rate" live:"yes" help:"Messages a second that one client may publish; 0: as many as it likes."`
 	ClientByteRate    Size     `toml:"client_byte_rate" live:"yes" help:"Bytes of PUBLISH packets a second, likewise."`
 	MessageRate       int      `toml:"message_rate" live:"yes" help:"Messages a second that all clients may publish together; 0: as many as they like. A listener may have a rate, too."`
@@ -130,7 +131,7 @@ type Limits struct {
 	OverRate          string   `toml:"over_rate" live:"yes" help:"What becomes of more: hold, the client is read no further until there is room; refuse, 5.0 clients are told (quota exceeded), QoS 0 is dropped, older ones are held; disconnect (message rate too high)."`
 	ConnectTimeout    Duration `toml:"connect_timeout" help:"From accept to CONNACK."`
 	WriteTimeout      Duration `toml:"write_timeout" live:"yes" help:"A client that takes no byte for so long is cut off."`
-	Memory            Size     `toml:"memory" live:"yes" help:"Memory the process tries to stay below by collecting garbage earlier; 0: no target. It drops nothing."`
+	Memory            Size     `toml:"memory" live:"yes" help:"Memory the process tries to stay below by collecting garbage earlier; 0: a quarter and 64 MiB above max_memory, or no target. It drops nothing."`
 }
 
 // Admin is package admin.
@@ -233,7 +234,7 @@ func (c *Config) Broker() midge.Config {
 		MaxConnections: l.MaxConnections, MaxSessions: l.MaxSessions, MaxRetained: l.MaxRetained, MaxRetainedBytes: int(l.MaxRetainedBytes),
 		ClientRate: midge.Rate{Messages: l.ClientMessageRate, Bytes: int(l.ClientByteRate)},
 		Rate:       midge.Rate{Messages: l.MessageRate, Bytes: int(l.ByteRate)},
-		RateBurst:  time.Duration(l.RateBurst), OverRate: overRates[l.OverRate],
+		MaxMemory:  int(l.MaxMemory), RateBurst: time.Duration(l.RateBurst), OverRate: overRates[l.OverRate],
 		ConnectTimeout: time.Duration(l.ConnectTimeout), WriteTimeout: time.Duration(l.WriteTimeout),
 		SysInterval: time.Duration(m.SysInterval),
 	}

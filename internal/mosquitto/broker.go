@@ -44,7 +44,7 @@ func brokerDirectives() []Directive {
 		{"max_packet_size", Broker, Honoured, "`limits.max_packet_size`, at least 256", number(20, 268435460, func(p *parser, n int) { p.c.Limits.MaxPacketSize = config.Size(max(n, 256)) })},
 		{"max_queued_bytes", Broker, Honoured, "`limits.max_queued_bytes`", number(0, topBytes, func(p *parser, n int) { p.c.Limits.MaxQueuedBytes = config.Size(max(orTop(n, topBytes), 1024)) })},
 		{"max_queued_messages", Broker, Honoured, "`limits.max_queued_messages`", number(0, 1<<30, func(p *parser, n int) { p.c.Limits.MaxQueuedMessages = orTop(n, 1<<30) })},
-		{"memory_limit", Broker, Differently, "`limits.memory`: garbage is collected earlier; what is over it is not refused, the bounds of `[limits]` do that", number(0, topBytes, func(p *parser, n int) { p.c.Limits.Memory = config.Size(n) })},
+		{"memory_limit", Broker, Differently, "`limits.max_memory`, at least 16MiB: of what clients take, not of all the process does", number(0, topBytes, func(p *parser, n int) { p.c.Limits.MaxMemory = config.Size(budget(n)) })},
 		{"message_size_limit", Broker, Honoured, "`limits.max_payload`", number(0, 268435455, func(p *parser, n int) { p.c.Limits.MaxPayload = config.Size(n) })},
 		{"per_listener_settings", Broker, Honoured, "the settings become those of their listeners", (*parser).perListener},
 		{"persistence", Broker, Honoured, "`data.dir`", boolean(func(p *parser, b bool) { p.persistence = b })},
@@ -109,6 +109,14 @@ func orTop(n, top int) int {
 		return top
 	}
 	return n
+}
+
+// budget is n bytes, as far as midge has so small a bound.
+func budget(n int) int {
+	if n == 0 {
+		return 0
+	}
+	return max(n, 16<<20)
 }
 
 func seconds(n int) config.Duration { return config.Duration(time.Duration(n) * time.Second) }

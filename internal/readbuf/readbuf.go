@@ -31,6 +31,9 @@ func (b *Buffer) Unread() []byte { return b.b[b.r:b.w] }
 func (b *Buffer) Wrote(n int)    { b.w += n }
 func (b *Buffer) Took(n int)     { b.r += n }
 
+// Size is how much memory it has, in bytes.
+func (b *Buffer) Size() int { return cap(b.b) }
+
 // Free gives the memory back.
 func (b *Buffer) Free() { *b = Buffer{} }
 
