@@ -3,6 +3,7 @@ package midge
 import (
 	"context"
 	"crypto/rand"
+	"log/slog"
 	"time"
 	"unicode/utf8"
 
@@ -177,13 +178,15 @@ func (c *conn) admit(ctx context.Context, sc *scratch) (over bool, err error) {
 	c.lease(g.hello.Until)
 	c.b.count.connects.Add(1)
 	c.tell(trace.Connected, mqtt.Success, "")
-	c.b.log.Debug("client connected", "client", c.id(), "remote", c.nc.RemoteAddr(),
-		"version", c.version.String(), "session_present", present)
+	if c.b.log.Enabled(c.b.ctx, slog.LevelDebug) {
+		c.b.log.Debug("client connected", "client", c.id(), "remote", c.nc.RemoteAddr(),
+			"version", c.version.String(), "session_present", present)
+	}
 	if hook := c.b.set.Hooks.Connected; hook != nil {
 		c.mayWait(sc)
-		life, giveBack := c.borrow()
-		c.b.contain("Connected", func() error { hook(life, c.info()); return nil })
-		giveBack()
+		ctx, end := c.hookContext()
+		c.b.contain("Connected", func() error { hook(ctx, c.info()); return nil })
+		end()
 	}
 	return false, nil
 }

@@ -1,6 +1,10 @@
 package midge
 
-import "context"
+import (
+	"context"
+	"sync"
+	"time"
+)
 
 // A life is how others wait for a connection's end, and are told of it. It is
 // made when somebody first wants to: most connections need none.
@@ -61,13 +65,71 @@ func (c *conn) borrow() (ctx context.Context, giveBack func()) {
 // greetingContext is borrow until CONNECT has to be answered.
 func (c *conn) greetingContext() (context.Context, context.CancelFunc) {
 	late, _ := c.timer.Next()
-	life, giveBack := c.borrow()
-	ctx, cancel := context.WithDeadline(life, c.b.epoch.Add(late))
-	return ctx, func() {
-		cancel()
-		giveBack()
+	l := &loan{c: c, late: late}
+	return l, l.end
+}
+
+// hookContext is borrow for a hook, which may not care.
+func (c *conn) hookContext() (context.Context, context.CancelFunc) {
+	l := &loan{c: c}
+	return l, l.end
+}
+
+// A loan is a context that is borrowed when somebody first asks it: a hook that
+// answers at once costs no life.
+type loan struct {
+	c    *conn
+	late time.Duration // when it ends, as links count; 0: with the connection
+
+	mu   sync.Mutex
+	ctx  context.Context    // guarded by mu; nil: nobody has asked
+	back context.CancelFunc // guarded by mu
+}
+
+func (l *loan) made() context.Context {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.ctx != nil {
+		return l.ctx
+	}
+	ctx, giveBack := l.c.borrow()
+	l.ctx, l.back = ctx, giveBack
+	if l.late > 0 {
+		timed, cancel := context.WithDeadline(ctx, l.c.b.epoch.Add(l.late))
+		l.ctx, l.back = timed, func() {
+			cancel()
+			giveBack()
+		}
+	}
+	return l.ctx
+}
+
+// end gives it back. Whoever asks afterwards hears that it is over.
+func (l *loan) end() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.ctx == nil {
+		l.ctx = ended
+	}
+	if l.back != nil {
+		l.back()
+		l.back = nil
 	}
 }
+
+var ended = func() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return ctx
+}()
+
+func (l *loan) Deadline() (time.Time, bool) {
+	return l.c.b.epoch.Add(l.late), l.late > 0
+}
+
+func (l *loan) Done() <-chan struct{} { return l.made().Done() }
+func (l *loan) Err() error            { return l.made().Err() }
+func (l *loan) Value(key any) any     { return l.made().Value(key) }
 
 // cancel ends the context of what is done for the connection.
 func (c *conn) cancel() {

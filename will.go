@@ -140,8 +140,10 @@ func (c *conn) sayGone(code mqtt.ReasonCode, text string) {
 	if c.fault() != nil && c.fault() != errHungUp {
 		level = slog.LevelInfo // somebody's fault: say whose and which
 	}
-	c.b.log.Log(c.b.ctx, level, "client disconnected", "client", c.id(), "remote", c.nc.RemoteAddr(),
-		"reason", code.String(), "detail", text)
+	if c.b.log.Enabled(c.b.ctx, level) {
+		c.b.log.Log(c.b.ctx, level, "client disconnected", "client", c.id(), "remote", c.nc.RemoteAddr(),
+			"reason", code.String(), "detail", text)
+	}
 	if hook := c.b.set.Hooks.Disconnected; hook != nil {
 		ctx, cancel := context.WithTimeout(c.b.ctx, farewell)
 		defer cancel()

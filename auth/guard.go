@@ -218,8 +218,26 @@ func (p *Policy) anonymous(r *midge.Remote) bool {
 	return false
 }
 
+// isLocal is what local found out last.
+var isLocal atomic.Pointer[struct {
+	listener string
+	local    bool
+}]
+
 // local reports whether a listener cannot be reached from elsewhere.
 func local(listener string) bool {
+	if last := isLocal.Load(); last != nil && last.listener == listener {
+		return last.local
+	}
+	is := parseLocal(listener)
+	isLocal.Store(&struct {
+		listener string
+		local    bool
+	}{listener, is})
+	return is
+}
+
+func parseLocal(listener string) bool {
 	u, err := url.Parse(listener)
 	switch {
 	case err != nil:

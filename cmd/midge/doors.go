@@ -32,6 +32,7 @@ type doors struct {
 
 	mu     sync.Mutex
 	places map[string]*door // guarded by mu; by what is bound
+	known  map[string]*door // guarded by mu; by listener, once somebody has come
 
 	global atomic.Pointer[config.Config]
 }
@@ -110,7 +111,7 @@ func either(a, b string) string {
 
 // newDoors reads every file that a configuration names.
 func newDoors(c *config.Config, log *slog.Logger) (*doors, error) {
-	ds := &doors{log: log, places: map[string]*door{}}
+	ds := &doors{log: log, places: map[string]*door{}, known: map[string]*door{}}
 	rules, k, err := allRules(c, nil)
 	if err != nil {
 		return nil, err
@@ -152,10 +153,14 @@ func allRules(c *config.Config, before *keepers) (all []*doorRules, k *keepers, 
 func (ds *doors) of(listener string) *door {
 	ds.mu.Lock()
 	defer ds.mu.Unlock()
-	if d := ds.places[config.Place(listener)]; d != nil {
-		return d
+	d := ds.known[listener]
+	if d == nil {
+		if d = ds.places[config.Place(listener)]; d == nil {
+			return ds.wall
+		}
+		ds.known[listener] = d
 	}
-	return ds.wall
+	return d
 }
 
 // bound notes where d is. Two listeners can have one address on two network
@@ -167,6 +172,7 @@ func (ds *doors) bound(place string, d *door) error {
 		return fmt.Errorf("%s is the address of %s, too", place, other.rules.Load().listener.URL)
 	}
 	ds.places[place] = d
+	clear(ds.known)
 	return nil
 }
 
