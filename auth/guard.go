@@ -2,6 +2,7 @@ package auth
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -41,6 +42,12 @@ type Policy struct {
 	// Revoked are client certificates that are refused, whatever else the
 	// client has to show. nil: none.
 	Revoked *Revoked
+
+	// Vouch, where it is not nil, is asked about every connection over TLS, by
+	// many goroutines: an error refuses the client, or ends its connection. The
+	// handshake has looked at the certificate already; this is for what has
+	// changed since.
+	Vouch func(state *tls.ConnectionState) error
 
 	// ACL says what they may do; nil: what their credentials say, or, where
 	// these say nothing of it, everything.
@@ -120,10 +127,11 @@ func (g *Guard) Stays(info midge.ClientInfo) error {
 	if !ours || c.g != g { // another guard's are its own business
 		return nil
 	}
-	if err := g.policy.Load().at(&c.remote).stays(&c.remote, c.identity.Load()); err != nil {
+	policy, identity := g.policy.Load(), c.identity.Load()
+	if err := policy.at(&c.remote).stays(&c.remote, identity); err != nil {
 		return fmt.Errorf("%w: %w", err, &midge.Refusal{Code: mqtt.NotAuthorized, Reason: "credentials are not valid any more"})
 	}
-	c.rights.Store(nil) // authenticators may have changed inside
+	c.foresee(policy, identity) // authenticators may have changed inside
 	return nil
 }
 
@@ -136,7 +144,8 @@ func (g *Guard) authenticate(ctx context.Context, c *midge.Connect) error {
 			return fmt.Errorf("auth: %w", err)
 		}
 		if p == g.policy.Load() {
-			if g.admit(c, id); id == nobody {
+			g.admit(c, id).foresee(p, id)
+			if id == nobody {
 				g.join(c, p)
 			}
 			return nil
@@ -145,16 +154,17 @@ func (g *Guard) authenticate(ctx context.Context, c *midge.Connect) error {
 }
 
 // admit tells the broker what it is to know of the client.
-func (g *Guard) admit(c *midge.Connect, id *Identity) {
+func (g *Guard) admit(c *midge.Connect, id *Identity) *guest {
 	k := &guest{g: g, id: c.ClientID, remote: c.Remote}
 	k.identity.Store(id)
 	c.Access, c.Until = k, id.Until
 	c.Username, c.HasUsername = id.User, id.User != ""
+	return k
 }
 
 // identify finds who the client is.
 func (p *Policy) identify(ctx context.Context, c *midge.Connect) (*Identity, error) {
-	if err := p.Revoked.check(c.TLS); err != nil {
+	if err := p.vouched(c.TLS); err != nil {
 		return nil, err
 	}
 	for _, a := range p.Authenticators {
@@ -178,13 +188,21 @@ func (p *Policy) identify(ctx context.Context, c *midge.Connect) (*Identity, err
 // nobody is who has shown nothing and been let in.
 var nobody = new(Identity)
 
+// vouched returns an error for a connection whose certificate is not accepted.
+func (p *Policy) vouched(state *tls.ConnectionState) error {
+	if err := p.Revoked.check(state); err != nil || p.Vouch == nil || state == nil {
+		return err
+	}
+	return p.Vouch(state)
+}
+
 // checks reports whether there is anybody to check credentials: without, user
 // names are taken as they are.
 func (p *Policy) checks() bool { return len(p.Authenticators)+len(p.Methods) > 0 }
 
 // stays reports whether one who was let in earlier would still be.
 func (p *Policy) stays(r *midge.Remote, id *Identity) error {
-	if err := p.Revoked.check(r.TLS); err != nil {
+	if err := p.vouched(r.TLS); err != nil {
 		return err
 	}
 	if id.Proof == nil {
@@ -261,7 +279,7 @@ func (x *exchange) Step(ctx context.Context, data []byte) (reply []byte, done bo
 	if err != nil || id == nil {
 		return reply, false, err
 	}
-	if err := x.g.policy.Load().at(&x.c.Remote).Revoked.check(x.c.TLS); err != nil {
+	if err := x.g.policy.Load().at(&x.c.Remote).vouched(x.c.TLS); err != nil {
 		return nil, false, err
 	}
 	k, again := x.c.Access.(*guest)

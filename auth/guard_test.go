@@ -2,6 +2,7 @@ package auth
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"log/slog"
 	"net"
@@ -222,6 +223,43 @@ func TestStrangerInside(t *testing.T) {
 	g.policy.Store(&other)
 	if c.Access.MayPublish([]byte("t")) || c.Access.MayReceive([]byte("t")) || c.Access.MaySubscribe("t") {
 		t.Error("allowed")
+	}
+}
+
+// A connection that nobody vouches for any more does not come in, does not
+// stay, and can do nothing if it came in just before.
+func TestVouch(t *testing.T) {
+	var asked int
+	over := midge.Remote{TLS: new(tls.ConnectionState)}
+	p := Policy{Anonymous: AnonymousAlways, Methods: []Method{Scram{passwords(t, "carol=scram-sha-256")}}}
+	g := New(p)
+	before := &midge.Connect{Remote: over}
+	if err := g.authenticate(t.Context(), before); err != nil {
+		t.Fatal(err)
+	}
+	p.Vouch = func(*tls.ConnectionState) error {
+		asked++
+		return &midge.Refusal{Code: mqtt.NotAuthorized}
+	}
+	g.policy.Store(&p)
+	if before.Access.MayPublish([]byte("t")) {
+		t.Error("one who came in before may publish")
+	}
+	if g.Stays(midge.ClientInfo{Remote: over, Access: before.Access}) == nil {
+		t.Error("it stays")
+	}
+	if err := g.authenticate(t.Context(), &midge.Connect{Remote: over}); refusalCode(err) != mqtt.NotAuthorized {
+		t.Error(err)
+	}
+	plain := &midge.Connect{}
+	if err := g.authenticate(t.Context(), plain); err != nil || !plain.Access.MayPublish([]byte("t")) {
+		t.Error("without TLS:", err)
+	}
+	asked = 0
+	p.Vouch = func(*tls.ConnectionState) error { asked++; return nil }
+	c := &midge.Connect{Remote: over}
+	if err := g.authenticate(t.Context(), c); err != nil || !c.Access.MayPublish([]byte("t")) || asked != 1 {
+		t.Errorf("%v, asked %d times", err, asked)
 	}
 }
 

@@ -49,19 +49,31 @@ func (c *guest) now() *rights {
 	if r := c.rights.Load(); r != nil && r.policy == policy && r.identity == identity {
 		return r
 	}
-	r := c.under(policy, identity)
+	r := &rights{policy: policy, identity: identity, no: true}
+	// One that came in under an older policy just before it was replaced can do
+	// nothing.
+	if policy.at(&c.remote).stays(&c.remote, identity) == nil {
+		r = c.under(policy, identity)
+	}
 	c.rights.Store(r)
 	return r
 }
 
+// foresee follows the finding that the client may be there under a policy: its
+// rights are looked up when they are needed, but now where that means to ask
+// after its certificate again, which takes longer than a message may.
+func (c *guest) foresee(policy *Policy, identity *Identity) {
+	var r *rights
+	if policy.at(&c.remote).Vouch != nil {
+		r = c.under(policy, identity)
+	}
+	c.rights.Store(r)
+}
+
+// under is what a policy says of an identity that may be there.
 func (c *guest) under(policy *Policy, identity *Identity) *rights {
 	r := &rights{policy: policy, identity: identity}
 	policy = policy.at(&c.remote)
-	// One that came in under an older policy just before it was replaced: it
-	// can do nothing.
-	if r.no = policy.stays(&c.remote, identity) != nil; r.no {
-		return r
-	}
 	s := Subject{User: identity.User, Client: c.id, Groups: identity.Groups}
 	if policy.ACL != nil {
 		r.view = *policy.ACL.view(&s)

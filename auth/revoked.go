@@ -44,8 +44,9 @@ func (c *crl) by(issuer *x509.Certificate) bool {
 
 // LoadRevoked reads lists, PEM or DER, several to a file if PEM. A client
 // whose certificate, or one on the way to its root, is on the list of its
-// issuer is refused; so is, unless stale is true, one whose issuer's list is
-// past its time (Next Update). Authorities without a list revoke nothing.
+// issuer is refused; so is one whose issuer has no list here, and, unless stale
+// is true, one whose issuer's list is past its time (Next Update). Authorities
+// above that may do without a list.
 func LoadRevoked(stale bool, paths ...string) (*Revoked, error) {
 	r := &Revoked{stale: stale, now: time.Now}
 	for _, path := range paths {
@@ -108,13 +109,15 @@ func (r *Revoked) check(state *tls.ConnectionState) error {
 }
 
 func (r *Revoked) checkChain(chain []*x509.Certificate) error {
+	listed := len(chain) < 2 // its own authority
 	for i, cert := range chain[:max(len(chain)-1, 0)] {
 		issuer := chain[i+1]
-		for i := range r.lists {
-			list := &r.lists[i]
+		for n := range r.lists {
+			list := &r.lists[n]
 			if !list.by(issuer) {
 				continue
 			}
+			listed = listed || i == 0
 			if list.serials[cert.SerialNumber.String()] {
 				return refusedCert("certificate %v of %s is revoked", cert.SerialNumber, cert.Subject)
 			}
@@ -122,6 +125,9 @@ func (r *Revoked) checkChain(chain []*x509.Certificate) error {
 				return refusedCert("the list of revoked certificates in %s is past its time", list.path)
 			}
 		}
+	}
+	if !listed { // it may be revoked for all we know
+		return refusedCert("there is no list of what %s has revoked", chain[1].Subject)
 	}
 	return nil
 }

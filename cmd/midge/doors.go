@@ -301,32 +301,29 @@ func (ds *doors) apply(b *midge.Broker, c *config.Config) (gone []midge.ClientIn
 	}
 	ds.keepers = k
 	ds.global.Store(c)
-	certs := false
 	for i, d := range ds.all {
+		rules[i].policy.Vouch = vouchers(rules[i].tls)
 		d.rules.Store(rules[i])
 		gone = append(gone, d.guard.Apply(b, rules[i].policy)...)
-		certs = certs || rules[i].tls != nil && rules[i].tls.ClientAuth != tls.NoClientCert
-	}
-	if certs {
-		gone = append(gone, b.Reauthorize(ds.certStays)...)
 	}
 	return gone, nil
 }
 
-// certStays returns an error for a client whose certificate the listener's
-// authorities do not vouch for any more.
-func (ds *doors) certStays(c midge.ClientInfo) error {
-	cfg := ds.of(c.Listener).rules.Load().tls
-	if cfg == nil || cfg.ClientAuth == tls.NoClientCert || c.TLS == nil {
+// vouchers looks at certificates of connections that may have been made under
+// other authorities.
+func vouchers(cfg *tls.Config) func(*tls.ConnectionState) error {
+	if cfg == nil || cfg.ClientAuth == tls.NoClientCert {
 		return nil
 	}
-	err := config.Vouched(cfg, c.TLS)
-	if err == nil {
-		return nil
+	return func(state *tls.ConnectionState) error {
+		err := config.Vouched(cfg, state)
+		if err == nil {
+			return nil
+		}
+		var unknown x509.UnknownAuthorityError
+		if errors.As(err, &unknown) {
+			err = errors.New("its authority is trusted no more")
+		}
+		return fmt.Errorf("client certificate: %w: %w", err, &midge.Refusal{Code: mqtt.NotAuthorized, Reason: "certificate is not accepted any more"})
 	}
-	var unknown x509.UnknownAuthorityError
-	if errors.As(err, &unknown) {
-		err = errors.New("its authority is trusted no more")
-	}
-	return fmt.Errorf("client certificate: %w: %w", err, &midge.Refusal{Code: mqtt.NotAuthorized, Reason: "certificate is not accepted any more"})
 }

@@ -34,7 +34,7 @@ type Listener struct {
 	ClientCA       string   `toml:"client_ca" live:"yes" help:"PEM file, or folder of such files, with the authorities client certificates are checked against."`
 	ClientCert     string   `toml:"client_cert" live:"yes" help:"none, optional or require. Unsaid: optional with client_ca, otherwise none."`
 	UserFromCert   string   `toml:"user_from_cert" live:"yes" help:"Take the user name from the client certificate: cn, subject, dns, email or uri."`
-	CRL            []string `toml:"crl" live:"yes" help:"Files with lists of revoked client certificates."`
+	CRL            []string `toml:"crl" live:"yes" help:"Files with lists of revoked client certificates. With any, a client whose authority has no list there is refused."`
 	CRLStale       bool     `toml:"crl_stale" live:"yes" help:"Go on when such a list is past its time, instead of refusing its authority's clients."`
 	TLSMin         string   `toml:"tls_min" live:"yes" help:"1.2 or 1.3."`
 	Ciphers        []string `toml:"ciphers" live:"yes" help:"Cipher suites of TLS 1.2, by their OpenSSL or IANA names. Unsaid: every safe one."`
