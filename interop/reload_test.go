@@ -77,15 +77,22 @@ func (w *town) put(round int) {
 		trusted += pemOf("CERTIFICATE", w.other.Raw)
 	}
 	w.file("ca.pem", trusted)
+	lists := w.listOf(w.ca, w.key, round, w.revoked)
+	w.file("crl.pem", lists+w.listOf(w.other, w.otherKey, round, nil))
+	issue(w.t, w.dir, w.ca, w.key, "localhost") // a new one each time
+}
+
+// listOf is what an authority has revoked.
+func (w *town) listOf(ca *x509.Certificate, key *ecdsa.PrivateKey, round int, revoked []x509.RevocationListEntry) string {
+	w.t.Helper()
 	crl, err := x509.CreateRevocationList(rand.Reader, &x509.RevocationList{
 		Number: big.NewInt(int64(round + 1)), ThisUpdate: time.Now().Add(-time.Hour), NextUpdate: time.Now().Add(time.Hour),
-		RevokedCertificateEntries: w.revoked,
-	}, w.ca, w.key)
+		RevokedCertificateEntries: revoked,
+	}, ca, key)
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	w.file("crl.pem", pemOf("X509 CRL", crl))
-	issue(w.t, w.dir, w.ca, w.key, "localhost") // a new one each time
+	return pemOf("X509 CRL", crl)
 }
 
 // paper makes a client certificate, and returns its options and its number.
