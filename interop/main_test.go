@@ -76,7 +76,12 @@ type process struct {
 
 func start(t *testing.T, name string, args ...string) *process {
 	t.Helper()
-	p := &process{t: t, cmd: exec.Command(name, args...), name: filepath.Base(name), done: make(chan struct{}), more: make(chan struct{}, 1)}
+	return launch(t, exec.Command(name, args...))
+}
+
+func launch(t *testing.T, cmd *exec.Cmd) *process {
+	t.Helper()
+	p := &process{t: t, cmd: cmd, name: filepath.Base(cmd.Path), done: make(chan struct{}), more: make(chan struct{}, 1)}
 	r, w, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
@@ -123,21 +128,30 @@ func (p *process) output() []string {
 // want waits until a line contains text and returns it.
 func (p *process) want(text string) string {
 	p.t.Helper()
+	return p.wantNth(text, 1)
+}
+
+// wantNth waits until n lines contain text and returns the last of these.
+func (p *process) wantNth(text string, n int) string {
+	p.t.Helper()
 	late := time.After(patience)
 	for {
+		seen := 0
 		for _, l := range p.output() {
 			if strings.Contains(l, text) {
-				return l
+				if seen++; seen == n {
+					return l
+				}
 			}
 		}
 		select {
 		case <-p.more:
 		case <-late:
-			p.t.Fatalf("%s never said %q:\n%s", p.name, text, strings.Join(p.output(), "\n"))
+			p.t.Fatalf("%s never said %q (%d times):\n%s", p.name, text, n, strings.Join(p.output(), "\n"))
 		}
 		select {
 		case <-p.done:
-			if out := strings.Join(p.output(), "\n"); !strings.Contains(out, text) {
+			if out := strings.Join(p.output(), "\n"); strings.Count(out, text) < n {
 				p.t.Fatalf("%s ended (%v) without %q:\n%s", p.name, p.err, text, out)
 			}
 		default:

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Installs what the tests use beyond Go: a C compiler for the race detector,
 # valgrind to count instructions, mandoc to judge manual pages, mosquitto, its
-# clients, Node.js, and MQTT.js, which goes to a cache outside the tree. On Debian, as root; does nothing where
-# all of it is there.
+# clients, Python's paho-mqtt, Node.js, and MQTT.js, which goes to a cache outside
+# the tree. On Debian, as root; does nothing where all of it is there.
 set -eu
 
 # Debian keeps mosquitto in sbin, which is not on everybody's PATH.
@@ -18,6 +18,7 @@ add mosquitto_pub mosquitto-clients
 add mandoc mandoc
 add node nodejs
 add npm npm
+/usr/bin/python3 -c 'import paho.mqtt' 2>/dev/null || wanted+=(python3-paho-mqtt)
 if [ "${#wanted[@]}" -gt 0 ]; then
 	if ! command -v apt-get >/dev/null || [ "$(id -u)" != 0 ]; then
 		echo "deps: install these, this is not Debian or not root: ${wanted[*]}" >&2
