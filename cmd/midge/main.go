@@ -34,6 +34,7 @@ func commands() []command {
 		{"check", "look through a configuration, or what the broker has stored", checkCmd},
 		{"import", "make a configuration of a mosquitto.conf", importCmd},
 		{"reload", "have a running broker read its configuration again", reloadCmd},
+		{"top", "watch a running broker", topCmd},
 		{"clients", "list the clients of a running broker", clientsCmd},
 		{"kick", "disconnect clients of a running broker", kickCmd},
 		{"ban", "keep somebody out of a running broker", banCmd},

@@ -14,3 +14,6 @@ func hangUps() (told chan os.Signal, stop func()) { return nil, func() {} }
 func hangUp(int) error {
 	return errors.New("this system has no SIGHUP: set process.watch, and a changed file is read again")
 }
+
+// resized is never told: the next sample finds it out.
+func resized() (told chan os.Signal, stop func()) { return nil, func() {} }

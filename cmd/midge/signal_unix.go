@@ -16,3 +16,10 @@ func hangUps() (told chan os.Signal, stop func()) {
 }
 
 func hangUp(pid int) error { return syscall.Kill(pid, syscall.SIGHUP) }
+
+// resized is told when the terminal has another size.
+func resized() (told chan os.Signal, stop func()) {
+	told = make(chan os.Signal, 1)
+	signal.Notify(told, syscall.SIGWINCH)
+	return told, func() { signal.Stop(told) }
+}

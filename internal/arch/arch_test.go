@@ -32,6 +32,8 @@ var arrows = map[string][]string{
 	"internal/config":    {"", "trace", "protect", "mqtt", "auth", "transport", "store/disk"},
 	"internal/vfs":       {},
 	"internal/arch":      {},
+	"internal/top":       {"admin"},
+	"internal/screen":    {},
 	"internal/flight":    {},
 	"internal/gate":      {},
 	"transport":          {},
@@ -40,7 +42,7 @@ var arrows = map[string][]string{
 	"conform": {"mqtt"},                                                                                                         // docs/decisions/0004
 	"bench":   {"mqtt", "packet", "topic", "flow", "link", "transport"},
 
-	"cmd/midge": {"", "admin", "protect", "bench", "tiny", "tiny/host", "conform", "transport", "mqtt", "client", "topic", "store", "store/disk", "auth", "auth/jwt", "auth/web", "internal/systemd", "internal/config", "internal/mosquitto", "internal/man", "trace"},
+	"cmd/midge": {"", "admin", "internal/top", "protect", "bench", "tiny", "tiny/host", "conform", "transport", "mqtt", "client", "topic", "store", "store/disk", "auth", "auth/jwt", "auth/web", "internal/systemd", "internal/config", "internal/mosquitto", "internal/man", "trace"},
 
 	"store":           {"mqtt"},
 	"store/memory":    {"mqtt", "store"},
