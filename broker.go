@@ -35,23 +35,25 @@ type Broker struct {
 	keep   *keeper // nil: nothing outlives the broker
 
 	// Concurrent by themselves.
-	bounds    atomic.Pointer[settings] // set, but for what Adjust has changed
-	index     *index.Tree[*subscription]
-	retained  *index.Retained[message]
-	stored    holding // what retained has
-	shares    shares
-	count     counters
-	sequence  atomic.Uint64
-	arrived   atomic.Int64           // the last to claim a session, Unix ns
-	shared    atomic.Pointer[Access] // the last SharedAccess a session was given
-	paid      bucket                 // of Rate
-	overdue   overdue                // by Rate
-	budget    budget
-	work      sync.WaitGroup          // goroutines of the broker's own, connections included
-	scratches sync.Pool               // of *scratch
-	watches   atomic.Pointer[watches] // nil: nobody looks; written under mu
-	hush      hush
-	loops     loops // read plain sockets, where the system lets them
+	bounds     atomic.Pointer[settings] // set, but for what Adjust has changed
+	index      *index.Tree[*subscription]
+	retained   *index.Retained[message]
+	stored     holding // what retained has
+	shares     shares
+	count      counters
+	sequence   atomic.Uint64
+	arrived    atomic.Int64           // the last to claim a session, Unix ns
+	shared     atomic.Pointer[Access] // the last SharedAccess a session was given
+	paid       bucket                 // of Rate
+	overdue    overdue                // by Rate
+	budget     budget
+	replayed   bucket                  // off ReplayRate
+	replayNews overdue                 // for MaxReplay
+	work       sync.WaitGroup          // goroutines of the broker's own, connections included
+	scratches  sync.Pool               // of *scratch
+	watches    atomic.Pointer[watches] // nil: nobody looks; written under mu
+	hush       hush
+	loops      loops // read plain sockets, where the system lets them
 
 	mu        sync.Mutex
 	sessions  map[string]*session               // guarded by mu

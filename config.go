@@ -104,6 +104,10 @@ type Config struct {
 	MaxRetained      int // messages, [1, 1<<30]; 0: 1,000,000
 	MaxRetainedBytes int // with their topics and some 160 bytes each, [1024, 1<<40]; 0: 1 GiB
 
+	// What retained messages may do to those who have not asked for them.
+	MaxReplay  int // that one subscription may bring, [1, 1<<30]; more is refused with "quota exceeded"; 0: any number
+	ReplayRate int // that all replays together look at in a second, [100, 1e9]; 0: as many as go
+
 	// MaxMemory is how much may be held for clients in all, bytes, [16 MiB,
 	// 1<<50]; 0: no bound but the others. Counted are queues, messages in flight,
 	// retained ones, subscriptions, sessions, wills, connections and what waits
@@ -178,6 +182,8 @@ func (c Config) resolve() (*settings, error) {
 	number("MaxSessions", &s.MaxSessions, 1_000_000, 1, 1<<30)
 	number("MaxRetained", &s.MaxRetained, 1_000_000, 1, 1<<30)
 	number("MaxRetainedBytes", &s.MaxRetainedBytes, 1<<30, 1024, min(1<<40, math.MaxInt))
+	number("MaxReplay", &s.MaxReplay, 0, 1, 1<<30)
+	number("ReplayRate", &s.ReplayRate, 0, 100, 1e9)
 	number("MaxMemory", &s.MaxMemory, 0, 16<<20, min(1<<50, math.MaxInt))
 	number("MaxConnections", &s.MaxConnections, 0, 1, 1<<30)
 	number("TopicAliasMaximum", &s.TopicAliasMaximum, 64, -1<<31, 65535)

@@ -260,6 +260,7 @@ func (s *session) replayLocked(c *conn, by *batch, steps *int) bool {
 		}
 		return true
 	}
+	*steps--
 	d := r.delivery(m)
 	if !s.mayReceive(d.m.topic) {
 		// It was, when the subscription was made.
@@ -303,17 +304,6 @@ func (o *outbox) replayPlain(c *conn, by *batch, r *replay, steps *int) bool {
 		}
 	}
 	return false
-}
-
-// walkOn goes on with a walk that has taken as long as one may at a time.
-func (s *session) walkOn() {
-	runtime.Gosched()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.walking = false
-	if c := s.conn.Load(); c != nil {
-		s.pumpLocked(c, nil)
-	}
 }
 
 // sendPlain appends a QoS 0 message that waited. It reports false when the

@@ -318,13 +318,7 @@ func (s *session) pump(c *conn, by *batch) {
 func (s *session) pumpLocked(c *conn, by *batch) {
 	for s.resendLocked(c, by) {
 	}
-	steps := walkSteps
-	for s.replayLocked(c, by, &steps) {
-	}
-	if steps <= 0 && !s.walking {
-		s.walking = true
-		go s.walkOn()
-	}
+	s.replaysLocked(c, by)
 	s.loadLocked(c)
 	for len(s.replays) == 0 && s.queue.len() > 0 && s.outLocked().Ready() {
 		if !s.sendLocked(c, by, nil, s.queue.front()) {

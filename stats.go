@@ -89,7 +89,8 @@ type Limited struct {
 	Sessions      uint64 `json:"sessions"`      // MaxSessions
 	Subscriptions uint64 `json:"subscriptions"` // MaxSubscriptions
 	Retained      uint64 `json:"retained"`      // MaxRetained, MaxRetainedBytes
-	Replays       uint64 `json:"replays"`       // subscriptions refused while too much retained was still owed
+	Replays       uint64 `json:"replays"`       // MaxReplay: subscriptions refused, as are those while too much retained is still owed
+	ReplaysHeld   uint64 `json:"replays_held"`  // times a replay waited for ReplayRate
 	Stuck         uint64 `json:"stuck"`         // messages refused while the store took nothing
 	Topics        uint64 `json:"topics"`        // MaxTopicLevels, MaxTopicLength: messages, wills and filters
 	RateHeld      uint64 `json:"rate_held"`     // pauses in reading a client that published faster than ClientRate, ListenerRate and Rate let it
@@ -108,6 +109,7 @@ func (l *Limited) all() uint64 {
 type limited struct {
 	sessions, subscriptions, retained, replays, stuck, topics atomic.Uint64
 	rateHeld, rateRefused, rateEnded, memory                  atomic.Uint64
+	replaysHeld                                               atomic.Uint64
 }
 
 func (l *limited) public() Limited {
@@ -115,7 +117,7 @@ func (l *limited) public() Limited {
 		Sessions: l.sessions.Load(), Subscriptions: l.subscriptions.Load(), Retained: l.retained.Load(),
 		Replays: l.replays.Load(), Stuck: l.stuck.Load(), Topics: l.topics.Load(),
 		RateHeld: l.rateHeld.Load(), RateRefused: l.rateRefused.Load(), RateCutOff: l.rateEnded.Load(),
-		Memory: l.memory.Load(),
+		Memory: l.memory.Load(), ReplaysHeld: l.replaysHeld.Load(),
 	}
 }
 

@@ -93,6 +93,9 @@ func (c *conn) subscribeOne(sc *scratch, p *packet.Subscribe, req packet.Subscri
 	sub.id[0] = sub.spec.ID
 
 	s := c.session
+	if !shared && c.replays(req) && c.replaysTooMuch(sc, rest) {
+		return nil, false, mqtt.QuotaExceeded
+	}
 	s.mu.Lock()
 	old := s.subs.get(sub.spec.Filter)
 	if old == nil && s.subs.len() >= c.b.bounds.Load().MaxSubscriptions {
@@ -116,6 +119,16 @@ func (c *conn) subscribeOne(sc *scratch, p *packet.Subscribe, req packet.Subscri
 		retained = sub.spec.RetainHandling == 0 || (sub.spec.RetainHandling == 1 && old == nil)
 	}
 	return sub, retained, mqtt.Success
+}
+
+// replays reports whether a subscription may bring retained messages.
+func (c *conn) replays(req packet.Subscription) bool {
+	if c.version != mqtt.V5 || req.RetainHandling == 0 {
+		return true
+	}
+	c.session.mu.Lock()
+	defer c.session.mu.Unlock()
+	return req.RetainHandling == 1 && c.session.subs.get(string(req.Filter)) == nil
 }
 
 // askSubscribe asks Hooks.Subscribe, which may lower the QoS.

@@ -52,6 +52,9 @@ func (c *Config) Check() error {
 	if _, known := overRates[c.Limits.OverRate]; !known {
 		fail("limits.over_rate", "%q is none of hold, refuse and disconnect", c.Limits.OverRate)
 	}
+	if r := c.Limits.ReplayRate; r > 0 && r < 100 {
+		fail("limits.replay_rate", "%d is less than 100", r)
+	}
 	if m := c.Limits.MaxMemory; m > 0 && m < 16<<20 {
 		fail("limits.max_memory", "%v is less than 16MiB", m)
 	}
@@ -118,6 +121,8 @@ func (c *Config) checkNumbers(fail func(path, format string, args ...any)) {
 		{"limits.max_queued_bytes", int64(l.MaxQueuedBytes), 1024, min(1<<40, math.MaxInt)},
 		{"limits.max_topic_levels", int64(l.MaxTopicLevels), 1, 65535},
 		{"limits.max_topic_length", int64(l.MaxTopicLength), 1, 65535},
+		{"limits.max_replay", int64(l.MaxReplay), 0, 1 << 30},
+		{"limits.replay_rate", int64(l.ReplayRate), 0, topMessages},
 		{"limits.max_memory", int64(l.MaxMemory), 0, min(1<<50, math.MaxInt)},
 		{"limits.client_message_rate", int64(l.ClientMessageRate), 0, topMessages},
 		{"limits.client_byte_rate", int64(l.ClientByteRate), 0, topBytes},

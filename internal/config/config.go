@@ -122,6 +122,8 @@ type Limits struct {
 	MaxSessions       int      `toml:"max_sessions" live:"yes" help:"Sessions that may outlive their connections."`
 	MaxRetained       int      `toml:"max_retained" live:"yes" help:"Retained messages."`
 	MaxRetainedBytes  Size     `toml:"max_retained_bytes" live:"yes" help:"Retained messages in bytes."`
+	MaxReplay         int      `toml:"max_replay" live:"yes" help:"Retained messages that one subscription may bring; one that would bring more is refused (quota exceeded). 0: any number."`
+	ReplayRate        int      `toml:"replay_rate" live:"yes" help:"Retained messages a second that are looked at for all new subscriptions together, 100 or more; 0: as many as go."`
 	MaxMemory         Size     `toml:"max_memory" live:"yes" help:"Memory that may be held for clients in all, 16MiB or more: queues, retained messages, sessions, subscriptions, wills, connections, slow sockets. From three quarters on nothing new is kept (quota exceeded) and QoS 0 goes to nobody who lags; from seven eighths on no message of QoS 1 or 2 is taken that somebody would have to wait for; beyond, nobody may connect. 0: no bound but the others."`
 	ClientMessageRate int      `toml:"client_message_rate" live:"yes" help:"Messages a second that one client may publish; 0: as many as it likes."`
 	ClientByteRate    Size     `toml:"client_byte_rate" live:"yes" help:"Bytes of PUBLISH packets a second, likewise."`
@@ -234,7 +236,7 @@ func (c *Config) Broker() midge.Config {
 		MaxConnections: l.MaxConnections, MaxSessions: l.MaxSessions, MaxRetained: l.MaxRetained, MaxRetainedBytes: int(l.MaxRetainedBytes),
 		ClientRate: midge.Rate{Messages: l.ClientMessageRate, Bytes: int(l.ClientByteRate)},
 		Rate:       midge.Rate{Messages: l.MessageRate, Bytes: int(l.ByteRate)},
-		MaxMemory:  int(l.MaxMemory), RateBurst: time.Duration(l.RateBurst), OverRate: overRates[l.OverRate],
+		MaxReplay:  l.MaxReplay, ReplayRate: l.ReplayRate, MaxMemory: int(l.MaxMemory), RateBurst: time.Duration(l.RateBurst), OverRate: overRates[l.OverRate],
 		ConnectTimeout: time.Duration(l.ConnectTimeout), WriteTimeout: time.Duration(l.WriteTimeout),
 		SysInterval: time.Duration(m.SysInterval),
 	}
