@@ -13,7 +13,7 @@ type CertName uint8
 
 const (
 	CommonName  CertName = iota // the subject's CN
-	SubjectName                 // the whole subject, as RFC 2253 writes it
+	SubjectName                 // the whole subject, as OpenSSL writes it for RFC 2253: CN=a,O=b,C=c
 	DNSName                     // the first DNS name
 	EmailName                   // the first e-mail address
 	URIName                     // the first URI
@@ -61,7 +61,7 @@ func (n CertName) of(cert *x509.Certificate) string {
 	case CommonName:
 		return cert.Subject.CommonName
 	case SubjectName:
-		return cert.Subject.String()
+		return subjectName(cert.RawSubject)
 	case DNSName:
 		return first(cert.DNSNames)
 	case EmailName:

@@ -281,7 +281,7 @@ func (d *door) admits(c *midge.Connect, g *config.Config) error {
 		return &midge.Refusal{Code: mqtt.QuotaExceeded, Reason: "the listener has no room"}
 	case c.Assigned && !g.Auth.AssignIDs:
 		return &midge.Refusal{Code: mqtt.ClientIdentifierNotValid, Reason: "a client identifier is required"}
-	case !c.Assigned && len(g.Auth.IDPrefixes) > 0 && !slices.ContainsFunc(g.Auth.IDPrefixes, func(p string) bool { return strings.HasPrefix(c.ClientID, p) }):
+	case len(g.Auth.IDPrefixes) > 0 && !slices.ContainsFunc(g.Auth.IDPrefixes, func(p string) bool { return strings.HasPrefix(c.ClientID, p) }):
 		return &midge.Refusal{Code: mqtt.ClientIdentifierNotValid, Reason: "client identifiers begin otherwise here"}
 	case g.MQTT.StrictKeepAlive && c.Version != mqtt.V5 && longest > 0 && (asked == 0 || asked > longest):
 		return &midge.Refusal{Code: mqtt.ClientIdentifierNotValid, Reason: "the keep-alive is too long"}

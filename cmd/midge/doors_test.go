@@ -26,8 +26,7 @@ func (bearer) Continue(context.Context, []byte) ([]byte, error) {
 }
 func (bearer) Finish(context.Context, []byte) error { return nil }
 
-// One who is in is not asked again whether there is room, and not by a name it
-// has from the broker.
+// One who is in is not asked again whether there is room.
 func TestReauthenticateInFullHouse(t *testing.T) {
 	dir := t.TempDir()
 	key := strings.Repeat("k", 32)
@@ -38,7 +37,7 @@ func TestReauthenticateInFullHouse(t *testing.T) {
 url = "tcp://127.0.0.1:0"
 max_connections = 1
 [auth]
-id_prefixes = ["esp-"]
+id_prefixes = ["midge-"]
 [jwt]
 algorithms = ["HS256"]
 secret_file = "secret"
@@ -54,6 +53,19 @@ secret_file = "secret"
 	defer c.Close()
 	if err := c.Reauthenticate(t.Context()); err != nil {
 		t.Error(err)
+	}
+}
+
+// Prefixes bind those without an identifier, too.
+func TestPrefixesBindAssigned(t *testing.T) {
+	c := config.Default()
+	c.Complete()
+	d := newDoor(&doorRules{listener: c.Listeners[0]})
+	for _, prefix := range []string{"dev-", "midge-"} {
+		c.Auth.IDPrefixes = []string{prefix}
+		if err := d.admits(&midge.Connect{ClientID: "midge-1", Assigned: true, Version: mqtt.V5}, c); (err == nil) != (prefix == "midge-") {
+			t.Errorf("%s: %v", prefix, err)
+		}
 	}
 }
 

@@ -55,7 +55,7 @@ type Auth struct {
 	PasswordFile   string   `toml:"password_file" live:"yes" help:"Users and hashed passwords, as midge passwd and mosquitto_passwd write them. Hashes of scram-sha-256 serve SCRAM too."`
 	ACLFile        string   `toml:"acl_file" live:"yes" help:"Rules about topics, in Mosquitto's form or in midge's (midge acl --help). Unsaid: who is in may do everything."`
 	AssignIDs      bool     `toml:"assign_ids" live:"yes" help:"Name clients that come without an identifier, instead of refusing them."`
-	IDPrefixes     []string `toml:"id_prefixes" live:"yes" help:"Let in only clients whose identifier begins with one of these. Unsaid: all."`
+	IDPrefixes     []string `toml:"id_prefixes" live:"yes" help:"Let in only clients whose identifier begins with one of these; those that are assigned begin with midge-. Unsaid: all."`
 }
 
 // JWT is package auth/jwt.

@@ -19,7 +19,8 @@ type listener struct {
 	cafile, capath    string
 	require           bool
 	identity, subject bool
-	refused           bool // it cannot be served at all
+	named             string // the line that says so
+	refused           bool   // it cannot be served at all
 }
 
 func listenerDirectives() []Directive {
@@ -65,8 +66,8 @@ func listenerDirectives() []Directive {
 			return "", nil
 		}},
 		{"tls_version", Listener, Honoured, "`tls_min`, 1.2 at least", (*parser).tlsVersion},
-		{"use_identity_as_username", Listener, Honoured, "`user_from_cert = \"cn\"`", boolean(func(p *parser, b bool) { p.here().identity = b })},
-		{"use_subject_as_username", Listener, Honoured, "`user_from_cert = \"subject\"`", boolean(func(p *parser, b bool) { p.here().subject = b })},
+		{"use_identity_as_username", Listener, Honoured, "`user_from_cert = \"cn\"`", boolean(func(p *parser, b bool) { p.here().identity, p.here().named = b, p.place })},
+		{"use_subject_as_username", Listener, Honoured, "`user_from_cert = \"subject\"`", boolean(func(p *parser, b bool) { p.here().subject, p.here().named = b, p.place })},
 		{"websockets_origin", Listener, Honoured, "`ws_origins`", func(p *parser, v string) (string, error) {
 			l := p.here()
 			l.Origins = append(l.Origins, v)

@@ -219,6 +219,7 @@ func TestMistakes(t *testing.T) {
 		{"listener 0", "unix socket"},
 		{"log_type loud", "no log_type"},
 		{"persistent_client_expiration 5", "no period"},
+		{"listener 1\ncertfile /c\nuse_identity_as_username true\nrequire_certificate false", "m.conf:3: nobody can come in without require_certificate"},
 		{"password_file /p\nper_listener_settings true", "before every setting"},
 	} {
 		file := filepath.Join(t.TempDir(), "m.conf")

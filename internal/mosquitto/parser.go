@@ -155,6 +155,9 @@ func (p *parser) finish() error {
 		if l.refused {
 			continue
 		}
+		if (l.identity || l.subject) && !l.require && l.Cert != "" { // Mosquitto then asks for no certificate, and refuses everybody for having none
+			return fmt.Errorf("%s: nobody can come in without require_certificate true", l.named)
+		}
 		c.Listeners = append(c.Listeners, l.finish())
 	}
 	// Without any listener Mosquitto serves this machine, and lets everybody in.
