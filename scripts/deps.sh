@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the tests use beyond Go: a C compiler for the race detector,
 # valgrind to count instructions, mandoc to judge manual pages, mosquitto, its
-# clients, Python's paho-mqtt, Node.js, and MQTT.js, which goes to a cache outside
+# clients, Python's paho-mqtt and PyJWT, Node.js, and MQTT.js, which goes to a cache outside
 # the tree. On Debian, as root; does nothing where all of it is there.
 set -eu
 
@@ -18,7 +18,8 @@ add mosquitto_pub mosquitto-clients
 add mandoc mandoc
 add node nodejs
 add npm npm
-/usr/bin/python3 -c 'import paho.mqtt' 2>/dev/null || wanted+=(python3-paho-mqtt)
+/usr/bin/python3 -c 'import paho.mqtt, jwt, cryptography' 2>/dev/null ||
+	wanted+=(python3-paho-mqtt python3-jwt python3-cryptography)
 if [ "${#wanted[@]}" -gt 0 ]; then
 	if ! command -v apt-get >/dev/null || [ "$(id -u)" != 0 ]; then
 		echo "deps: install these, this is not Debian or not root: ${wanted[*]}" >&2
