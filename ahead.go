@@ -19,13 +19,13 @@ type ahead struct {
 
 // aheadMost is the largest width. It doubles while all that is looked up is asked
 // for; otherwise it becomes as many as were: the others have been met before.
-const aheadMost = 16
+const aheadMost = 32
 
 // match appends to dst what the index has for a topic. What was found ahead is
 // as good as long as the index has not changed: forget sees to that.
 func (a *ahead) match(t *index.Tree[*subscription], topic []byte, dst []*subscription) []*subscription {
 	for i := a.next; i < len(a.names); i++ {
-		if string(a.names[i]) == string(topic) {
+		if name := a.names[i]; len(name) == len(topic) && &name[0] == &topic[0] || string(name) == string(topic) {
 			a.next = i + 1
 			a.asked++
 			return a.search.Found(i, dst)

@@ -37,6 +37,7 @@ type plan struct {
 type routeCache struct {
 	slots   []routeSlot
 	once    plan   // of a topic that has no slot
+	onceOf  uint64 // its digest
 	version uint64 // of the index that plans are from
 	room    int    // targets that plans have room for, in all
 	found   []*subscription
@@ -71,17 +72,18 @@ func (r *routeCache) plan(b *Broker, topic []byte) *plan {
 	}
 	digest := maphash.Bytes(routeSeed, topic)
 	slot, tag := &r.slots[digest%routesKept], uint32(digest>>32)
-	if p := slot.plan; p != nil && slot.here == tag && string(p.topic) == string(topic) {
+	if p := slot.plan; slot.here == tag && p != nil && string(p.topic) == string(topic) {
 		return p
 	}
-	if string(r.once.topic) == string(topic) {
+	if r.onceOf == digest && string(r.once.topic) == string(topic) {
 		return &r.once
 	}
 	p := &r.once
 	if slot.next == tag {
 		p = slot.admit()
+	} else {
+		r.onceOf, slot.next = digest, tag
 	}
-	slot.next = tag
 	p.clear()
 	p.topic, p.version = append(p.topic, topic...), version
 	r.found = r.match(b.index, topic, r.found[:0])
@@ -116,7 +118,8 @@ func (s *routeSlot) admit() *plan {
 func (p *plan) clear() {
 	clear(p.targets)
 	clear(p.groups)
-	*p = plan{topic: p.topic[:0], targets: p.targets[:0], groups: p.groups[:0]}
+	p.topic, p.targets, p.groups = p.topic[:0], p.targets[:0], p.groups[:0]
+	p.asker, p.denied = nil, false
 }
 
 // denies reports whether c may not publish to the topic.

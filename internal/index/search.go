@@ -99,7 +99,7 @@ func (s *Search[V]) step() {
 	s.next = s.next[:0]
 	for i, x := range s.at {
 		w := &ways[i]
-		c, plus := w.end(), x.n.plus.Load()
+		c, plus := w.end(), w.plus
 		if x.from == 0 && len(w.level) > 0 && w.level[0] == '$' { // [MQTT-4.7.2-1]
 			plus = nil
 		} else {
@@ -127,7 +127,8 @@ func (s *Search[V]) goOn(n *node[Entry[V]], x crossroad[V], w *way[V]) {
 type way[V comparable] struct {
 	level  []byte
 	more   bool // levels follow
-	sure   bool // that there is no child but one of these:
+	sure   bool // that the child is one of the next but one, or there is none
+	plus   *node[Entry[V]]
 	only   *node[Entry[V]]
 	found  *node[Entry[V]]
 	table  *table[Entry[V]]
@@ -140,7 +141,8 @@ func (w *way[V]) begin(n *node[Entry[V]], name []byte) {
 	if w.more = i >= 0; w.more {
 		name = name[:i]
 	}
-	w.level, w.only, w.table = name, n.only.Load(), n.kids.Load()
+	w.level = name
+	w.plus, w.only, w.table = n.plus.Load(), n.only.Load(), n.kids.Load()
 	if w.table != nil {
 		w.digest = maphash.Bytes(seed, name)
 	}
@@ -148,8 +150,11 @@ func (w *way[V]) begin(n *node[Entry[V]], name []byte) {
 
 // meet finds out who may be the child, and returns something of them.
 func (w *way[V]) meet() (touched uint8) {
+	if w.plus != nil {
+		touched = w.plus.size
+	}
 	if w.only != nil {
-		touched = w.only.size
+		touched += w.only.size
 	}
 	w.found, w.sure = nil, true
 	if w.table == nil {
