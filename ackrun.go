@@ -90,11 +90,11 @@ func (s *session) deliverRun(sc *scratch, by *conn, t *target) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.stage != flowing || (o.w.Version() == mqtt.V5) != r.v5 || o.w.Aliasing() || !o.w.Fits(r.largest) ||
-		o.kept.messages > 0 || len(o.out)+len(o.kept.b)+len(r.raw) > flushAt {
+		c.keptLocked().messages > 0 || len(o.out)+len(c.keptLocked().b)+len(r.raw) > flushAt {
 		return false
 	}
 	rest := len(o.out)
-	o.out = append(o.roomFor(len(r.raw)), r.raw...)
+	o.out = append(c.roomFor(len(r.raw)), r.raw...)
 	before := s.flying
 	for _, m := range r.messages(sc, by) {
 		id := s.out.Publish(r.qos, delivery{m: m, qos: r.qos})
@@ -110,6 +110,6 @@ func (s *session) deliverRun(sc *scratch, by *conn, t *target) bool {
 	o.messages += int32(r.n)
 	o.sent.messages += uint32(r.n)
 	o.sent.packets += uint32(r.n)
-	o.markLocked(&sc.batch)
+	c.markLocked(&sc.batch)
 	return true
 }

@@ -275,10 +275,10 @@ func (b *Broker) dismiss(code mqtt.ReasonCode) {
 	all := b.snapshot()
 	if code == mqtt.ServerShuttingDown {
 		for _, c := range all {
-			if w := c.will.Load(); w != nil && b.keep != nil && w.delay > 0 && c.expiry.Load() > 0 {
+			if w := c.willNow(); w != nil && b.keep != nil && w.delay > 0 && c.expiry.Load() > 0 {
 				continue // the session goes on, and so does its delay
 			}
-			if w := c.will.Swap(nil); w != nil {
+			if w := c.takeWill(); w != nil {
 				b.publishWill(w)
 			}
 		}

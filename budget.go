@@ -221,18 +221,18 @@ const smallBuffer = 8 << 10
 
 // weighLocked counts what the outbox holds, if that is much, or all is set: its
 // client is behind.
-func (o *outbox) weighLocked(all bool) {
+func (c *conn) weighLocked(all bool) {
 	n := 0
-	for _, size := range [...]int{cap(o.out), o.leaving, cap(o.kept.b)} {
+	for _, size := range [...]int{cap(c.out), c.leaving, cap(c.keptLocked().b)} {
 		if all || size > smallBuffer {
 			n += size
 		}
 	}
-	if kib := int32((n + 1023) >> 10); kib != o.weight {
-		o.c.b.hold(int(kib-o.weight) << 10)
-		o.weight = kib
+	if kib := int32((n + 1023) >> 10); kib != c.weight {
+		c.b.hold(int(kib-c.weight) << 10)
+		c.weight = kib
 	}
 }
 
 // lagsLocked reports whether the client is behind.
-func (o *outbox) lagsLocked() bool { return o.weight > 0 && o.writing }
+func (c *conn) lagsLocked() bool { return c.weight > 0 && c.writing }

@@ -54,17 +54,17 @@ func giveBuffer(b []byte) int8 {
 }
 
 // roomFor returns what waits, with room for n bytes more.
-func (o *outbox) roomFor(n int) []byte {
-	if cap(o.out)-len(o.out) >= n {
-		return o.out
+func (c *conn) roomFor(n int) []byte {
+	if cap(c.out)-len(c.out) >= n {
+		return c.out
 	}
-	bigger := takeBuffer(o.usual, len(o.out)+n)
-	if cap(o.out) > 0 {
-		bigger = append(bigger, o.out...)
-		giveBuffer(o.out)
+	bigger := takeBuffer(c.usual, len(c.out)+n)
+	if cap(c.out) > 0 {
+		bigger = append(bigger, c.out...)
+		giveBuffer(c.out)
 	}
-	if o.out = bigger; cap(bigger) > smallBuffer {
-		o.weighLocked(o.weight > 0)
+	if c.out = bigger; cap(bigger) > smallBuffer {
+		c.weighLocked(c.weight > 0)
 	}
 	return bigger
 }

@@ -31,7 +31,6 @@ type conn struct {
 	// Owned by the reader.
 	in      link.Reader
 	timer   link.Timer
-	rest    *readbuf.Buffer // of a packet, between a loop's turns
 	extra   *extra          // nil: nothing of that
 	goodbye mqtt.ReasonCode // the client's DISCONNECT code
 	said    bool            // goodbye counts
@@ -43,80 +42,16 @@ type conn struct {
 	// Set by the reader; others may read it once the session's conn is this one.
 	version    mqtt.Version
 	cleanStart bool
-	keepAlive  uint16   // seconds
-	session    *session // from CONNACK on; set under mu
-	user       *string  // nil: no name
-	since      int64    // when it claimed its session, Unix ns; no two are the same
+	lastWord   mqtt.ReasonCode // guarded by mu: its code, once it has been said
+	session    *session        // from CONNACK on; set under mu
+	user       *string         // nil: no name
+	since      int64           // when it claimed its session, Unix ns; no two are the same
 
 	// Used by anyone.
-	expiry atomic.Uint32        // Session Expiry Interval in force, seconds
-	place  int32                // in Broker.conns, guarded by Broker.mu
-	will   atomic.Pointer[will] // whoever takes it out says it
+	expiry atomic.Uint32 // Session Expiry Interval in force, seconds
+	place  int32         // in Broker.conns, guarded by Broker.mu
 
 	outbox
-}
-
-// An extra is what a reader knows of a connection on which something goes on;
-// while nothing does, most need none.
-type extra struct {
-	greeting *greeting       // until CONNACK
-	auth     *authentication // nil until there is one
-	err      error           // why the connection ends, if it is somebody's fault
-	promised store.Position  // the last change this connection asked for
-	meter    *meter          // nil until a message comes while a rate is in force
-}
-
-// extras are c's.
-func (c *conn) extras() *extra {
-	if c.extra == nil {
-		c.extra = new(extra)
-	}
-	return c.extra
-}
-
-// greeting is nil once CONNACK has been sent.
-func (c *conn) greeting() *greeting {
-	if c.extra == nil {
-		return nil
-	}
-	return c.extra.greeting
-}
-
-// greeted forgets what the greeting needed.
-func (c *conn) greeted() {
-	if x := c.extra; x.promised == 0 && x.meter == nil {
-		c.extra = nil
-	} else {
-		x.greeting, x.auth = nil, nil
-	}
-}
-
-// fail notes why the connection ends; nil: in good order.
-func (c *conn) fail(err error) {
-	if err != nil || c.extra != nil {
-		c.extras().err = err
-	}
-}
-
-func (c *conn) fault() error {
-	if c.extra == nil {
-		return nil
-	}
-	return c.extra.err
-}
-
-// promised is the last change this connection asked for, 0: none.
-func (c *conn) promised() store.Position {
-	if c.extra == nil {
-		return 0
-	}
-	return c.extra.promised
-}
-
-func (c *conn) promise(pos store.Position) {
-	if pos > c.promised() {
-		c.extras().promised = pos
-	}
 }
 
 // sock is c's socket, if a loop reads it; nil: serve does.
@@ -135,7 +70,7 @@ func newConn(b *Broker, nc transport.Conn, listener *listening) *conn {
 	c := &conn{b: b, nc: nc, listen: listener}
 	c.in.Init(link.Server, 0, b.set.limits.MaxPacketSize)
 	c.timer.Init(b.since(time.Now()), b.set.ConnectTimeout)
-	c.outbox.init(c)
+	c.w.Init(link.Server, 0)
 	return c
 }
 
@@ -238,7 +173,7 @@ func (c *conn) arm() error {
 
 // readFailed tells what a failed read means.
 func (c *conn) readFailed(err error) error {
-	switch stage := c.outbox.at(); {
+	switch stage := c.at(); {
 	case stage >= ending:
 		return nil
 	case stage == mute, errors.Is(err, io.EOF), errors.Is(err, net.ErrClosed):
@@ -313,7 +248,7 @@ func (c *conn) batch(sc *scratch, b []byte) (used, need int, over bool, err erro
 
 // batchOver sees to what the batch has brought about.
 func (c *conn) batchOver(sc *scratch) {
-	flood := c.outbox.touch(sc)
+	flood := c.touch(sc)
 	if sc.loop != nil && !flood && !c.overtakesDisk() {
 		return
 	}
@@ -329,7 +264,7 @@ func (c *conn) batchOver(sc *scratch) {
 // out first, and a loop goes on without this connection, which keeps the
 // goroutine until it has nothing more to read.
 func (c *conn) mayWait(sc *scratch) {
-	c.outbox.touch(sc)
+	c.touch(sc)
 	sc.flush()
 	if l := sc.loop; l != nil {
 		l.leave(c, sc)
@@ -355,6 +290,7 @@ func (c *conn) handle(sc *scratch, t packet.Type) (over bool, err error) {
 		c.unsubscribe(&p.Unsubscribe)
 	case packet.PINGREQ:
 		c.session.slim()
+		c.slim()
 		// [MQTT-3.12.4-1]
 		c.send(func(w *link.Writer, out []byte) []byte { return w.Pingresp(out) })
 	case packet.CONNECT:
@@ -391,11 +327,11 @@ func ackID(b []byte) mqtt.PacketID { return mqtt.PacketID(b[2])<<8 | mqtt.Packet
 func (c *conn) end() {
 	c.lease(time.Time{})
 	code, text := c.verdict()
-	code, first := c.outbox.conclude(&c.in, code, text, c.fault() != nil)
+	code, first := c.conclude(&c.in, code, text, c.fault() != nil)
 	if !first {
 		text = ""
 	}
-	heard := c.outbox.finish()
+	heard := c.finish()
 	if c.session != nil {
 		c.detach(code, text)
 	} else {
@@ -464,15 +400,15 @@ func (c *conn) sayOrEnd(inTurn bool, pos store.Position, write func(w *link.Writ
 	if o.stage != flowing {
 		return false, false
 	}
-	if before := len(o.out); inTurn && (len(o.kept.marks) > 0 || !c.b.keep.durable(pos)) {
-		o.withholdLocked(mark{pos: pos}, func() { o.out = write(&o.w, o.out) })
+	if before := len(o.out); inTurn && (len(c.keptLocked().marks) > 0 || !c.b.keep.durable(pos)) {
+		c.withholdLocked(mark{pos: pos}, func() { o.out = write(&o.w, o.out) })
 	} else {
-		o.out = write(&o.w, o.roomFor(answerSize))
+		o.out = write(&o.w, c.roomFor(answerSize))
 		o.answers += int32(len(o.out) - before)
 	}
 	o.sent.packets++
 	if o.w.Closed() {
-		o.endLocked(mqtt.PacketTooLarge)
+		c.endLocked(mqtt.PacketTooLarge)
 		return false, true
 	}
 	return true, false
@@ -482,7 +418,7 @@ func (c *conn) sayOrEnd(inTurn bool, pos store.Position, write func(w *link.Writ
 // version knows how. It does not wait: done is closed when it is over. False
 // is a connection that was ending already.
 func (c *conn) kick(code mqtt.ReasonCode, reason string) bool {
-	if !c.outbox.kill(code, reason) {
+	if !c.kill(code, reason) {
 		return false
 	}
 	c.cancel()

@@ -146,7 +146,7 @@ func (c *conn) admit(ctx context.Context, sc *scratch) (over bool, err error) {
 	if top := c.b.set.keepAliveMax; top > 0 && g.hello.Version == mqtt.V5 && (keepAlive == 0 || keepAlive > top) {
 		keepAlive, imposed = top, true // [MQTT-3.2.2-21, 5.0] [MQTT-3.2.2-22, 5.0]
 	}
-	c.version, c.cleanStart, c.keepAlive = g.hello.Version, g.hello.CleanStart, keepAlive
+	c.version, c.cleanStart = g.hello.Version, g.hello.CleanStart
 	if c.user = nil; g.hello.Username != "" {
 		c.user = &g.hello.Username
 	}
@@ -226,7 +226,7 @@ func (c *conn) connack(g *greeting, present, imposed bool) *packet.Connack {
 		}
 	}
 	if imposed {
-		p.ServerKeepAlive = c.keepAlive
+		p.ServerKeepAlive = c.timer.KeepAlive()
 	}
 	if g.hello.Assigned {
 		p.AssignedClientIdentifier = []byte(c.id()) // [MQTT-3.2.2-16, 5.0]
@@ -270,7 +270,7 @@ func (s *session) resume(c *conn, by *batch, g *greeting, k *packet.Connack) boo
 	if g.will != nil {
 		g.will.m.origin, g.will.info = s.id, c.info()
 		g.will.hold(s.b)
-		c.will.Store(g.will)
+		c.setWill(g.will)
 	}
 	s.conn.Store(c)
 	s.pumpLocked(c, by)
@@ -366,6 +366,6 @@ func (g *greeting) orInfo(c *conn) *Connect {
 	}
 	return &Connect{
 		Remote: c.remote(), Version: c.version, ClientID: c.id(),
-		Username: c.username(), KeepAlive: c.keepAlive, CleanStart: c.cleanStart, Access: c.access(),
+		Username: c.username(), KeepAlive: c.timer.KeepAlive(), CleanStart: c.cleanStart, Access: c.access(),
 	}
 }

@@ -205,8 +205,8 @@ func (s *session) name() string {
 }
 
 // leaves is called with what is about to be written to o's client, under o.mu.
-func (o *outbox) leaves(ws *watches, b []byte) {
-	s, c := o.c.session, o.c
+func (c *conn) leaves(ws *watches, b []byte) {
+	s := c.session
 	if s == nil { // CONNACK has not been said, and tell has the refusal
 		return
 	}
@@ -223,7 +223,7 @@ func (o *outbox) leaves(ws *watches, b []byte) {
 				return // the end of what the writer had begun before the trace
 			}
 			if w.shows(h.Type) {
-				o.leaving1(w, rest[:n], trace.Event{Time: now, Kind: trace.Out, Client: s.id, User: c.username(), Remote: remote})
+				c.leaving1(w, rest[:n], trace.Event{Time: now, Kind: trace.Out, Client: s.id, User: c.username(), Remote: remote})
 			}
 			rest = rest[n:]
 		}
@@ -242,13 +242,13 @@ func (w *watch) shows(t packet.Type) bool {
 }
 
 // leaving1 tells w of one packet.
-func (o *outbox) leaving1(w *watch, raw []byte, of trace.Event) {
-	e, ok := trace.Describe(o.w.Version(), raw, w.f.Payload)
+func (c *conn) leaving1(w *watch, raw []byte, of trace.Event) {
+	e, ok := trace.Describe(c.w.Version(), raw, w.f.Payload)
 	if !ok {
 		return
 	}
 	if e.Topic == "" && e.Alias > 0 {
-		e.Topic = string(o.w.Named(e.Alias))
+		e.Topic = string(c.w.Named(e.Alias))
 	}
 	if w.f.Topic != "" && !w.f.Name([]byte(e.Topic)) {
 		return

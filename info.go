@@ -38,7 +38,7 @@ func (c *conn) remote() Remote {
 func (c *conn) info() ClientInfo {
 	return ClientInfo{
 		Remote: c.remote(), ClientID: c.id(), Username: c.username(), Version: c.version,
-		KeepAlive: c.keepAlive, CleanStart: c.cleanStart, Since: time.Unix(0, c.since), Access: c.access(),
+		KeepAlive: c.timer.KeepAlive(), CleanStart: c.cleanStart, Since: time.Unix(0, c.since), Access: c.access(),
 	}
 }
 

@@ -19,7 +19,7 @@ type life struct {
 
 // lifeLocked is c's.
 func (c *conn) lifeLocked() *life {
-	x := c.outbox.seldomLocked()
+	x := c.seldomLocked()
 	if x.life == nil {
 		l := &life{over: make(chan struct{})}
 		l.ctx, l.cancel = context.WithCancel(c.b.ctx)

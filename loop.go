@@ -195,11 +195,11 @@ func (c *conn) space(sc *scratch) (b []byte, kept int) {
 		sc.in = make([]byte, turnSize)
 	}
 	in := sc.in
-	if c.rest == nil {
+	if c.rest() == nil {
 		return c.sip(sc, in, 0), 0
 	}
-	rest := c.rest.Unread()
-	if b := c.rest.Large(); b != nil {
+	rest := c.rest().Unread()
+	if b := c.rest().Large(); b != nil {
 		return b, len(rest)
 	}
 	kept = copy(in, rest)
@@ -208,18 +208,22 @@ func (c *conn) space(sc *scratch) (b []byte, kept int) {
 
 // keepRest keeps what has come of a packet of need bytes for the next turn.
 func (c *conn) keepRest(b []byte, need int) {
-	before := 0
-	if c.rest != nil {
-		before = c.rest.Size()
+	rest, before := c.rest(), 0
+	switch {
+	case rest != nil:
+		before = rest.Size()
+	case len(b) == 0:
+		return
 	}
 	if len(b) == 0 {
-		c.rest = nil
+		c.extra.rest = nil
 		c.b.hold(-before)
 		return
 	}
-	if c.rest == nil {
-		c.rest = new(readbuf.Buffer)
+	if rest == nil {
+		rest = new(readbuf.Buffer)
+		c.extras().rest = rest
 	}
-	c.rest.Keep(b, need)
-	c.b.hold(c.rest.Size() - before)
+	rest.Keep(b, need)
+	c.b.hold(rest.Size() - before)
 }

@@ -208,7 +208,7 @@ func (m *message) forward(x *variant, expiry uint32) packet.Forward {
 }
 
 // fits reports whether the peer takes m as x.
-func (o *outbox) fits(m *message, x *variant) bool {
+func (c *conn) fits(m *message, x *variant) bool {
 	f := m.forward(x, 0)
-	return o.w.Fits(f.Size(o.w.Version()))
+	return c.w.Fits(f.Size(c.w.Version()))
 }

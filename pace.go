@@ -119,18 +119,18 @@ func (c *conn) sayTooFast(now int64, whose string, mode OverRate) {
 
 // holdReading has the reader come back, if not for an end, when the pause is
 // over: until then silence is not the client's.
-func (o *outbox) holdReading(until time.Duration) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.stage == flowing {
-		o.readLocked(until)
+func (c *conn) holdReading(until time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.stage == flowing {
+		c.readLocked(until)
 	}
 }
 
 // resume goes on with a connection whose loop had paused: what was read before
 // comes first.
 func (c *conn) resume(sc *scratch) (over, more bool) {
-	if stage := c.outbox.at(); stage != flowing {
+	if stage := c.at(); stage != flowing {
 		if stage == mute {
 			c.fail(errHungUp)
 		}
@@ -140,10 +140,10 @@ func (c *conn) resume(sc *scratch) (over, more bool) {
 		return false, false
 	}
 	c.extra.meter.until = 0
-	c.outbox.forgetDeadline()
+	c.forgetDeadline()
 	var b []byte
-	if c.rest != nil {
-		b = c.rest.Unread()
+	if c.rest() != nil {
+		b = c.rest().Unread()
 	}
 	if over = c.chew(sc, b); over || c.paused() {
 		return over, false
@@ -162,14 +162,14 @@ func (c *conn) chew(sc *scratch, b []byte) (over bool) {
 		return true
 	}
 	c.keepRest(b[used:], need)
-	if c.rest != nil {
-		if err := c.overfull(c.rest); err != nil {
+	if c.rest() != nil {
+		if err := c.overfull(c.rest()); err != nil {
 			c.fail(err)
 			return true
 		}
 	}
 	if c.paused() {
-		c.outbox.holdReading(time.Duration(c.extra.meter.until))
+		c.holdReading(time.Duration(c.extra.meter.until))
 	}
 	return false
 }
@@ -191,11 +191,11 @@ func (c *conn) awaitTurn() (bool, error) {
 	alarm := time.AfterFunc(until-c.b.since(time.Now()), func() {
 		o.mu.Lock()
 		defer o.mu.Unlock()
-		o.movedLocked()
+		c.movedLocked()
 	})
 	defer alarm.Stop()
 	for o.stage == flowing && c.b.since(time.Now()) < until {
-		o.awaitLocked()
+		c.awaitLocked()
 	}
 	c.extra.meter.until = 0
 	if o.stage == mute {

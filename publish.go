@@ -125,7 +125,7 @@ func (c *conn) acknowledge(sc *scratch, r flow.Receipt, reason string, pos store
 func (c *conn) confirm(sc *scratch, t packet.Type, id mqtt.PacketID, code mqtt.ReasonCode) bool {
 	if c.b.keep != nil || code != mqtt.Success {
 		if len(sc.confirms) > 0 {
-			c.outbox.touch(sc) // what came before goes before
+			c.touch(sc) // what came before goes before
 		}
 		return false
 	}

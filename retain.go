@@ -249,7 +249,7 @@ func (s *session) replayLocked(c *conn, by *batch, steps *int) bool {
 	switch {
 	case m != nil:
 	case r.walk.More():
-		return c.outbox.replayPlain(c, by, r, steps)
+		return c.replayPlain(by, r, steps)
 	case len(r.left) > 0:
 		m = r.left[0]
 	default:
@@ -265,7 +265,7 @@ func (s *session) replayLocked(c *conn, by *batch, steps *int) bool {
 	if !s.mayReceive(d.m.topic) {
 		// It was, when the subscription was made.
 	} else if d.qos == mqtt.AtMostOnce {
-		if !c.outbox.sendPlain(c, by, &d) {
+		if !c.sendPlain(by, &d) {
 			return false
 		}
 	} else if !s.outLocked().Ready() || !s.sendLocked(c, by, nil, &d) {
@@ -282,11 +282,11 @@ func (s *session) replayLocked(c *conn, by *batch, steps *int) bool {
 // is not for QoS 0. It reports false when the outbox holds enough for now, or
 // steps are used up. What it finds is the newest of its topic: what takes its
 // place is appended under the same lock, behind it.
-func (o *outbox) replayPlain(c *conn, by *batch, r *replay, steps *int) bool {
-	o.mu.Lock()
-	defer o.mu.Unlock()
+func (c *conn) replayPlain(by *batch, r *replay, steps *int) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	now := time.Now().UnixNano()
-	for o.stage == flowing && len(o.out) < flushAt {
+	for c.stage == flowing && len(c.out) < flushAt {
 		m := r.walk.Next(steps)
 		if m == nil {
 			return !r.walk.More()
@@ -299,8 +299,8 @@ func (o *outbox) replayPlain(c *conn, by *batch, r *replay, steps *int) bool {
 			r.held = m
 			return true
 		}
-		if o.publishLocked(m, &variant{retain: true, ids: d.ids}, now) {
-			o.wroteLocked(c, by)
+		if c.publishLocked(m, &variant{retain: true, ids: d.ids}, now) {
+			c.wroteLocked(by)
 		}
 	}
 	return false
@@ -308,18 +308,18 @@ func (o *outbox) replayPlain(c *conn, by *batch, r *replay, steps *int) bool {
 
 // sendPlain appends a QoS 0 message that waited. It reports false when the
 // outbox holds enough for now.
-func (o *outbox) sendPlain(c *conn, by *batch, d *delivery) bool {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.stage != flowing || len(o.out) >= flushAt {
+func (c *conn) sendPlain(by *batch, d *delivery) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.stage != flowing || len(c.out) >= flushAt {
 		return false
 	}
 	now := time.Now().UnixNano()
-	if !o.c.b.due(d, now) {
+	if !c.b.due(d, now) {
 		return true
 	}
-	if o.publishLocked(d.m, &variant{retain: d.retain, ids: d.ids}, now) {
-		o.wroteLocked(c, by)
+	if c.publishLocked(d.m, &variant{retain: d.retain, ids: d.ids}, now) {
+		c.wroteLocked(by)
 	}
 	return true
 }

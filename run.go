@@ -126,44 +126,44 @@ func (c *conn) deliverRun(sc *scratch, by *conn) bool {
 	}
 	r := &sc.run
 	frames, largest := r.forVersion(sc, by, o.w.Version())
-	if o.w.Aliasing() || !o.w.Fits(largest) || !o.roomLocked(r.n, len(frames)) {
+	if o.w.Aliasing() || !o.w.Fits(largest) || !c.roomLocked(r.n, len(frames)) {
 		return false
 	}
 	o.sent.messages += uint32(r.n)
 	o.sent.packets += uint32(r.n)
 	if len(frames) >= directAt && c.sock() != nil && len(o.out) == 0 && !o.writing && c.b.watches.Load() == nil {
-		frames = o.writeAsideLocked(frames)
+		frames = c.writeAsideLocked(frames)
 		if len(o.out) > 0 {
-			o.markLocked(&sc.batch)
+			c.markLocked(&sc.batch)
 		}
 		if len(frames) == 0 {
 			return true
 		}
 	}
-	o.out = append(o.roomFor(len(frames)), frames...)
+	o.out = append(c.roomFor(len(frames)), frames...)
 	o.messages += int32(r.n)
-	o.markLocked(&sc.batch)
+	c.markLocked(&sc.batch)
 	return true
 }
 
 // writeAsideLocked writes b, which stays the caller's, if the socket takes it,
 // and returns what it did not take.
-func (o *outbox) writeAsideLocked(b []byte) []byte {
-	o.writing, o.leaving = true, len(b)
-	o.mu.Unlock()
-	n, err := o.c.sock().TryWrite(b)
+func (c *conn) writeAsideLocked(b []byte) []byte {
+	c.writing, c.leaving = true, len(b)
+	c.mu.Unlock()
+	n, err := c.sock().TryWrite(b)
 	if err != nil && err != transport.ErrAgain {
-		o.writeFailed(err)
+		c.writeFailed(err)
 	}
-	o.mu.Lock()
-	o.writing, o.leaving = false, 0
-	o.passedLocked(&o.sent, n)
-	o.movedLocked()
-	if !o.writableLocked() {
+	c.mu.Lock()
+	c.writing, c.leaving = false, 0
+	c.passedLocked(&c.sent, n)
+	c.movedLocked()
+	if !c.writableLocked() {
 		return nil
 	}
-	if rest := len(b) - n; rest > 0 && len(o.out) > 0 { // what came meanwhile goes behind
-		o.out = append(append(make([]byte, 0, rest+len(o.out)), b[n:]...), o.out...)
+	if rest := len(b) - n; rest > 0 && len(c.out) > 0 { // what came meanwhile goes behind
+		c.out = append(append(make([]byte, 0, rest+len(c.out)), b[n:]...), c.out...)
 		return nil
 	}
 	return b[n:]

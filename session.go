@@ -123,25 +123,25 @@ func (c *conn) deliverNow(sc *scratch, by *batch, d *delivery) {
 			c.session.loses(sc, &sc.m, trace.TooLarge) // [MQTT-3.1.2-25, 5.0]
 			return
 		}
-		if !o.roomLocked(1, len(frame)) {
+		if !c.roomLocked(1, len(frame)) {
 			c.drops(sc)
 			return
 		}
-		o.out = append(o.roomFor(len(frame)), frame...)
+		o.out = append(c.roomFor(len(frame)), frame...)
 		if d.retain {
 			o.out[before] |= 1
 		}
 	} else {
-		if !o.roomLocked(1, sc.m.size()) {
+		if !c.roomLocked(1, sc.m.size()) {
 			c.drops(sc)
 			return
 		}
-		if !o.publishLocked(&sc.m, &variant{retain: d.retain, ids: d.ids}, sc.now.UnixNano()) {
+		if !c.publishLocked(&sc.m, &variant{retain: d.retain, ids: d.ids}, sc.now.UnixNano()) {
 			c.session.loses(sc, &sc.m, trace.TooLarge)
 			return
 		}
 	}
-	o.wroteLocked(c, by)
+	c.wroteLocked(by)
 }
 
 // deliverAcked sends a QoS 1 or 2 message if the window is open, and queues it
@@ -190,12 +190,12 @@ func (s *session) sendLocked(c *conn, by *batch, sc *scratch, d *delivery) bool 
 	o := &c.outbox
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.stage != flowing || len(o.out)+len(o.kept.b) >= flushAt {
+	if o.stage != flowing || len(o.out)+len(c.keptLocked().b) >= flushAt {
 		return false
 	}
 	now := s.b.clock(sc)
 	x := variant{qos: d.qos, retain: d.retain, ids: d.ids}
-	if !s.b.due(d, now) || !o.fits(d.m, &x) || sc == nil && !s.mayReceive(d.m.topic) { // [MQTT-3.1.2-25, 5.0]
+	if !s.b.due(d, now) || !c.fits(d.m, &x) || sc == nil && !s.mayReceive(d.m.topic) { // [MQTT-3.1.2-25, 5.0]
 		s.loses(sc, d.m, s.why(d, now))
 		if sc == nil {
 			s.keepDone(d.seq)
@@ -207,23 +207,23 @@ func (s *session) sendLocked(c *conn, by *batch, sc *scratch, d *delivery) bool 
 	s.flying += d.m.size()
 	s.b.hold(d.m.size())
 	// Behind one that waits all wait: they keep their order, whatever their QoS.
-	if pos := s.keepSentLocked(sc, d, x.id); pos > 0 || o.kept.messages > 0 {
+	if pos := s.keepSentLocked(sc, d, x.id); pos > 0 || c.keptLocked().messages > 0 {
 		s.withholdPublishLocked(c, d, &x, pos, now)
 		return true
 	}
 	if sc != nil && len(d.ids) == 0 && !o.w.Aliasing() {
 		at := len(o.out)
 		frame, idAt := sc.frame(o.w.Version(), d.qos)
-		o.out = append(o.roomFor(len(frame)), frame...)
+		o.out = append(c.roomFor(len(frame)), frame...)
 		o.out[at] |= byte(x.qos) << 1
 		if x.retain {
 			o.out[at] |= 1
 		}
 		o.out[at+idAt], o.out[at+idAt+1] = byte(x.id>>8), byte(x.id)
 	} else {
-		o.publishLocked(d.m, &x, now)
+		c.publishLocked(d.m, &x, now)
 	}
-	o.wroteLocked(c, by)
+	c.wroteLocked(by)
 	return true
 }
 
@@ -242,49 +242,49 @@ func (s *session) withholdPublishLocked(c *conn, d *delivery, x *variant, pos st
 	m := mark{pos: pos, promise: d.until, message: true}
 	expiry, _ := d.m.remaining(now)
 	f := d.m.forward(x, expiry)
-	o.withholdLocked(m, func() { o.out = f.Append(o.out, o.w.Version()) })
+	c.withholdLocked(m, func() { o.out = f.Append(o.out, o.w.Version()) })
 	o.sent.messages++
 	o.sent.packets++
 }
 
 // publishLocked appends m for this client alone, under a topic alias if the
 // client offers any. It reports false for a message too large for the client.
-func (o *outbox) publishLocked(m *message, x *variant, now int64) bool {
+func (c *conn) publishLocked(m *message, x *variant, now int64) bool {
 	expiry, _ := m.remaining(now)
-	if o.w.Aliasing() {
-		x.alias, x.known = o.w.Alias(m.topic)
+	if c.w.Aliasing() {
+		x.alias, x.known = c.w.Alias(m.topic)
 	}
-	if x.alias > 0 && !x.known && !o.fits(m, x) {
+	if x.alias > 0 && !x.known && !c.fits(m, x) {
 		x.alias = 0 // its definition is what makes the packet too large
 	}
-	if !o.fits(m, x) {
+	if !c.fits(m, x) {
 		return false
 	}
 	f := m.forward(x, expiry)
-	o.out = f.Append(o.roomFor(f.Size(o.w.Version())), o.w.Version())
+	c.out = f.Append(c.roomFor(f.Size(c.w.Version())), c.w.Version())
 	if x.alias > 0 && !x.known {
-		o.w.Define(x.alias, m.topic)
+		c.w.Define(x.alias, m.topic)
 	}
 	return true
 }
 
 // wroteLocked counts a PUBLISH and sees to it that somebody writes it.
-func (o *outbox) wroteLocked(c *conn, by *batch) {
-	o.messages++
-	o.sent.messages++
-	o.sent.packets++
-	o.dirtyLocked(c, by)
+func (c *conn) wroteLocked(by *batch) {
+	c.messages++
+	c.sent.messages++
+	c.sent.packets++
+	c.dirtyLocked(by)
 }
 
 // dirtyLocked sees to it that somebody writes what has been appended: by at
 // the end of its batch, or a writer aside.
-func (o *outbox) dirtyLocked(c *conn, by *batch) {
+func (c *conn) dirtyLocked(by *batch) {
 	switch {
 	case by != nil:
-		o.markLocked(by)
-	case !o.writing:
-		o.marked, o.writing = nil, true
-		go o.drain()
+		c.markLocked(by)
+	case !c.writing:
+		c.marked, c.writing = nil, true
+		go c.drain()
 	}
 }
 
@@ -292,13 +292,13 @@ func (o *outbox) dirtyLocked(c *conn, by *batch) {
 func (c *conn) countDropped() {
 	c.outbox.mu.Lock()
 	defer c.outbox.mu.Unlock()
-	c.outbox.seldomLocked().dropped++
+	c.seldomLocked().dropped++
 }
 
 // drops counts the message at hand, which c has no room for.
 func (c *conn) drops(sc *scratch) {
 	c.session.loses(sc, &sc.m, trace.Full)
-	c.outbox.seldomLocked().dropped++
+	c.seldomLocked().dropped++
 	c.b.count.dropped.slow.Add(1)
 }
 
@@ -347,9 +347,9 @@ func (s *session) resendLocked(c *conn, by *batch) bool {
 		return false
 	}
 	if slot.Stage == flow.AwaitPubcomp {
-		o.out = o.w.Ack(o.roomFor(answerSize), packet.PUBREL, slot.ID, mqtt.Success)
+		o.out = o.w.Ack(c.roomFor(answerSize), packet.PUBREL, slot.ID, mqtt.Success)
 		o.sent.packets++
-		o.dirtyLocked(c, by)
+		c.dirtyLocked(by)
 	} else {
 		d := &slot.Value
 		x := variant{qos: d.qos, retain: d.retain, ids: d.ids, id: slot.ID, dup: true}
@@ -358,15 +358,15 @@ func (s *session) resendLocked(c *conn, by *batch) bool {
 			s.forgetLocked(slot)
 			return true
 		}
-		if o.kept.messages > 0 || d.until != nil && !d.until.kept(s.b.keep) {
+		if c.keptLocked().messages > 0 || d.until != nil && !d.until.kept(s.b.keep) {
 			s.withholdPublishLocked(c, d, &x, 0, now)
 			return true
 		}
-		if !o.publishLocked(d.m, &x, now) {
+		if !c.publishLocked(d.m, &x, now) {
 			s.forgetLocked(slot) // this connection takes no packet that large [MQTT-3.1.2-25, 5.0]
 			return true
 		}
-		o.wroteLocked(c, by)
+		c.wroteLocked(by)
 	}
 	return true
 }

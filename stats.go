@@ -241,7 +241,7 @@ func (t *tally) public() Traffic { return Traffic{t.bytes, t.packets, t.messages
 func (c *conn) tallies() (in, out tally) {
 	c.outbox.mu.Lock()
 	defer c.outbox.mu.Unlock()
-	return c.outbox.talliesLocked()
+	return c.talliesLocked()
 }
 
 // everySession is the register, in no order.
@@ -313,23 +313,23 @@ func (s *session) describe(c *conn) ClientStats {
 	st.Queued, st.Inflight, st.Subscriptions = s.queue.len()+s.tail.n, s.inflightLocked(), s.subs.len()
 	st.QueuedBytes = s.queue.size() + s.tail.bytes + s.flying
 	if c != nil {
-		c.outbox.describe(&st)
+		c.describe(&st)
 	}
 	return st
 }
 
 // describe adds what the outbox knows.
-func (o *outbox) describe(st *ClientStats) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	in, out := o.talliesLocked()
-	if o.seldom != nil {
-		st.Dropped = o.seldom.dropped
+func (c *conn) describe(st *ClientStats) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	in, out := c.talliesLocked()
+	if c.seldom != nil {
+		st.Dropped = c.seldom.dropped
 	}
 	st.BytesIn, st.PacketsIn, st.MessagesIn = in.bytes, in.packets, in.messages
 	st.BytesOut, st.PacketsOut, st.MessagesOut = out.bytes, out.packets, out.messages
-	st.QueuedBytes += len(o.out) + o.leaving
-	if o.leaving > 0 {
-		st.Stalled = max(0, o.c.b.since(time.Now())-time.Duration(o.taken)*time.Second)
+	st.QueuedBytes += len(c.out) + c.leaving
+	if c.leaving > 0 {
+		st.Stalled = max(0, c.b.since(time.Now())-time.Duration(c.taken)*time.Second)
 	}
 }

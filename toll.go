@@ -10,24 +10,24 @@ func (t *toll) tally() tally {
 const tollsAt = 1 << 30 // bytes
 
 // passedLocked counts the bytes of what t has counted.
-func (o *outbox) passedLocked(t *toll, bytes int) {
+func (c *conn) passedLocked(t *toll, bytes int) {
 	all := uint64(t.bytes) + uint64(bytes)
 	if all < tollsAt {
 		t.bytes = uint32(all)
 		return
 	}
-	whole := &o.seldomLocked().sent
-	if t == &o.received {
-		whole = &o.seldom.heard
+	whole := &c.seldomLocked().sent
+	if t == &c.received {
+		whole = &c.seldom.heard
 	}
 	whole.add(tally{all, uint64(t.packets), uint64(t.messages)})
 	*t = toll{}
 }
 
 // talliesLocked are what passed.
-func (o *outbox) talliesLocked() (in, out tally) {
-	in, out = o.received.tally(), o.sent.tally()
-	if x := o.seldom; x != nil {
+func (c *conn) talliesLocked() (in, out tally) {
+	in, out = c.received.tally(), c.sent.tally()
+	if x := c.seldom; x != nil {
 		in.add(x.heard)
 		out.add(x.sent)
 	}

@@ -4,14 +4,14 @@ import "testing"
 
 // What passes is counted whole, however much it is.
 func TestTollLosesNothing(t *testing.T) {
-	var o outbox
+	var c conn
 	for range 9 {
-		o.sent.packets, o.sent.messages = o.sent.packets+2, o.sent.messages+1
-		o.passedLocked(&o.sent, 1<<29)
-		o.received.packets++
-		o.passedLocked(&o.received, 1<<20)
+		c.sent.packets, c.sent.messages = c.sent.packets+2, c.sent.messages+1
+		c.passedLocked(&c.sent, 1<<29)
+		c.received.packets++
+		c.passedLocked(&c.received, 1<<20)
 	}
-	in, out := o.talliesLocked()
+	in, out := c.talliesLocked()
 	if want := (tally{9 << 29, 18, 9}); out != want {
 		t.Errorf("sent %+v, want %+v", out, want)
 	}

@@ -94,13 +94,42 @@ func (b *Broker) publishKept(m *message, says store.SessionID) (store.Position, 
 	return pos, refusal
 }
 
+// setWill is what c's client wants said.
+func (c *conn) setWill(w *will) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.seldomLocked().will = w
+}
+
+// willNow is the will, nil if there is none or somebody has taken it.
+func (c *conn) willNow() *will {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.seldom == nil {
+		return nil
+	}
+	return c.seldom.will
+}
+
+// takeWill is for who says it, or sees to it that nobody does.
+func (c *conn) takeWill() *will {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.seldom == nil {
+		return nil
+	}
+	w := c.seldom.will
+	c.seldom.will = nil
+	return w
+}
+
 // detach ends a connection's hold on its session: the session goes on for its
 // expiry, or ends; the will is said now, later, or not at all. The session is
 // given up last, so that all of this, Hooks.Disconnected included, is over
 // before the client's next connection is let in.
 func (c *conn) detach(code mqtt.ReasonCode, text string) {
 	s, b := c.session, c.b
-	w := c.will.Swap(nil)
+	w := c.takeWill()
 	if c.said && c.goodbye == mqtt.Success {
 		w.letGo(b)
 		w = nil // [MQTT-3.14.4-3]

@@ -35,34 +35,49 @@ func (m *mark) due(durable store.Position) bool {
 // writes to it.
 var nothingWithheld withheld
 
-// withholdLocked lets write append a packet that may go once m is due.
-func (o *outbox) withholdLocked(m mark, write func()) {
-	if o.kept == &nothingWithheld {
-		o.kept = new(withheld)
+// keptLocked is what is withheld; only withholdLocked may make it more.
+func (c *conn) keptLocked() *withheld {
+	if x := c.seldom; x != nil && x.kept != nil {
+		return x.kept
 	}
-	k := o.kept
+	return &nothingWithheld
+}
+
+func (c *conn) withholdNothingLocked() {
+	if c.seldom != nil {
+		c.seldom.kept = nil
+	}
+}
+
+// withholdLocked lets write append a packet that may go once m is due.
+func (c *conn) withholdLocked(m mark, write func()) {
+	x := c.seldomLocked()
+	if x.kept == nil {
+		x.kept = new(withheld)
+	}
+	k := x.kept
 	before := len(k.b)
-	o.out, k.b = k.b, o.out
+	c.out, k.b = k.b, c.out
 	write()
-	o.out, k.b = k.b, o.out
+	c.out, k.b = k.b, c.out
 	if m.size = len(k.b) - before; m.size == 0 {
 		return
 	}
 	k.marks = append(k.marks, m)
-	o.weighLocked(o.weight > 0)
+	c.weighLocked(c.weight > 0)
 	if m.message {
 		k.messages++
 	}
 	if m.promise != nil {
-		m.promise.wait(o.c)
+		m.promise.wait(c)
 	}
-	o.armLocked()
+	c.armLocked()
 }
 
 // armLocked asks the store to call when the first of the withheld is due. One
 // whose message is not committed yet is seen to by who commits it.
-func (o *outbox) armLocked() {
-	k := o.kept
+func (c *conn) armLocked() {
+	k := c.keptLocked()
 	if k.armed || len(k.marks) == 0 {
 		return
 	}
@@ -76,11 +91,11 @@ func (o *outbox) armLocked() {
 		pos = max(pos, p)
 	}
 	k.armed = true
-	o.c.b.keep.st.After(pos, func() {
-		o.mu.Lock()
+	c.b.keep.st.After(pos, func() {
+		c.mu.Lock()
 		k.armed = false
-		o.mu.Unlock()
-		o.c.settle()
+		c.mu.Unlock()
+		c.settle()
 	})
 }
 
@@ -89,9 +104,9 @@ func (c *conn) settle() {
 	o := &c.outbox
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	k := o.kept
+	k := c.keptLocked()
 	if o.stage != flowing {
-		o.kept = &nothingWithheld
+		c.withholdNothingLocked()
 		return
 	}
 	durable, n, size := c.b.keep.st.Durable(), 0, 0
@@ -106,14 +121,14 @@ func (c *conn) settle() {
 		n++
 	}
 	if n > 0 {
-		o.out = append(o.roomFor(size), k.b[:size]...)
+		o.out = append(c.roomFor(size), k.b[:size]...)
 		k.b = append(k.b[:0], k.b[size:]...)
 		k.marks = append(k.marks[:0], k.marks[n:]...)
 		if len(k.marks) == 0 && cap(k.b) > keepSize {
 			k.b, k.marks = nil, nil
 		}
-		o.movedLocked()
-		o.dirtyLocked(c, nil)
+		c.movedLocked()
+		c.dirtyLocked(nil)
 	}
-	o.armLocked()
+	c.armLocked()
 }

@@ -36,6 +36,9 @@ func (t *Timer) Heard(now time.Duration) {
 	}
 }
 
+// KeepAlive is what Open was told, seconds.
+func (t *Timer) KeepAlive() uint16 { return t.every }
+
 // Next returns when Check may say something new; false is never.
 func (t *Timer) Next() (time.Duration, bool) {
 	if !t.opened {

@@ -20,6 +20,9 @@ func TestServerTimer(t *testing.T) {
 	if at, _ := k.Next(); at != 135*s || k.Check(134*s) != link.Wait || k.Check(135*s) != link.Quiet {
 		t.Errorf("silence ends at %v, want one and a half keep alives", at)
 	}
+	if k.KeepAlive() != 20 {
+		t.Errorf("keep alive %d", k.KeepAlive())
+	}
 	k.Heard(130 * s)
 	if k.Check(159*s) != link.Wait || k.Check(160*s) != link.Quiet {
 		t.Error("a packet does not start the wait anew")
