@@ -38,7 +38,9 @@ func struck(ctx context.Context, in io.Reader, out io.Writer) error {
 		return err
 	}
 	// The rest is to have the processor first.
-	syscall.Setpriority(syscall.PRIO_PROCESS, 0, 10)
+	if left, err := syscall.Getpriority(syscall.PRIO_PROCESS, 0); err == nil { // 20 less what nice says
+		syscall.Setpriority(syscall.PRIO_PROCESS, 0, 20-left+5)
+	}
 	a, f, say := chosen[0], newField(addr, size), json.NewEncoder(out)
 	if a.prepare != nil {
 		if err := a.prepare(ctx, f); err != nil {
