@@ -173,6 +173,9 @@ func (p *Poller) add(s *Socket) error {
 	for len(p.sockets) <= int(s.fd) {
 		p.sockets = append(p.sockets, nil)
 	}
+	if p.sockets[s.fd] == s {
+		return nil // by watch
+	}
 	p.sockets[s.fd] = s
 	ev := syscall.EpollEvent{Events: edges, Fd: s.fd}
 	if err := syscall.EpollCtl(p.ep, syscall.EPOLL_CTL_ADD, int(s.fd), &ev); err != nil {

@@ -30,7 +30,7 @@ type Socket struct {
 
 	// Immutable.
 	p    *Poller
-	peer endpoint // unspecified for unix
+	peer endpoint // unspecified for unix without a proxy
 	fd   int32
 
 	users    atomic.Int32 // who is in a system call, and the mark of a closed one
@@ -84,6 +84,20 @@ func (s *Socket) Attach(owner any) error {
 		s.p.post(s)
 	}
 	return nil
+}
+
+// watch has the Poller look at the socket before Attach, so that Read can wait.
+func (s *Socket) watch() error {
+	if !s.enter() {
+		return net.ErrClosed
+	}
+	defer s.leave()
+	return s.p.add(s)
+}
+
+// rename gives the socket the address of whom it stands for. Before Attach.
+func (s *Socket) rename(a netip.AddrPort) {
+	s.peer = endpoint{ip: a.Addr().As16(), port: a.Port()}
 }
 
 // Leave takes the socket from its Poller, for a goroutine that may block.
@@ -383,7 +397,7 @@ func (s *Socket) network() string {
 
 // RemoteAddr is made anew by each call.
 func (s *Socket) RemoteAddr() net.Addr {
-	if s.kind == unixSocket {
+	if s.kind == unixSocket && s.peer == (endpoint{}) {
 		return &net.UnixAddr{Net: "unix"}
 	}
 	return s.peer.addr()

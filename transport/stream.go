@@ -10,16 +10,16 @@ import (
 
 // A streamListener serves TCP and unix sockets as they come.
 type streamListener struct {
-	*retryListener
+	net.Listener
 	kind Kind
 }
 
 func newStreamListener(ln net.Listener, kind Kind, opts Options) Listener {
-	return &streamListener{newRetryListener(newPolledListener(ln, opts), opts), kind}
+	return &streamListener{newFrontListener(newPolledListener(ln, opts), opts), kind}
 }
 
 func (l *streamListener) Accept() (Conn, error) {
-	c, err := l.retryListener.Accept()
+	c, err := l.Listener.Accept()
 	if err != nil {
 		return nil, err
 	}

@@ -155,16 +155,16 @@ func loadKeyPair(certFile, keyFile string) (tls.Certificate, error) {
 
 // A tlsListener accepts at once and leaves the handshake to Conn.Handshake.
 type tlsListener struct {
-	*retryListener
+	net.Listener
 	config *tls.Config
 }
 
 func newTLSListener(ln net.Listener, config *tls.Config, opts Options) Listener {
-	return &tlsListener{newRetryListener(ln, opts), config}
+	return &tlsListener{newFrontListener(ln, opts), config}
 }
 
 func (l *tlsListener) Accept() (Conn, error) {
-	c, err := l.retryListener.Accept()
+	c, err := l.Listener.Accept()
 	if err != nil {
 		return nil, err
 	}

@@ -85,6 +85,10 @@ type Options struct {
 	// under wss, and the WebSocket upgrade. 0: 10 s; negative: none.
 	HandshakeTimeout time.Duration
 
+	// Proxies, when set, are what connections come from, each with a header that
+	// says whose it is: Conn.RemoteAddr is that client's.
+	Proxies *Proxies
+
 	// Poller chooses who watches the next connection of a plain TCP or unix
 	// listener: Accept then returns a *Socket that is not attached yet. Nil, and
 	// everywhere but on Linux: each connection is for a goroutine to read.

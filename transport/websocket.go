@@ -86,7 +86,7 @@ func newWSListener(ln net.Listener, a address, config *tls.Config, opts Options)
 	}
 	l := &wsListener{
 		kind: a.kind, path: a.path, opts: opts,
-		pending: newPendingListener(newRetryListener(ln, opts), opts),
+		pending: newPendingListener(newFrontListener(ln, opts), opts),
 		ready:   make(chan upgraded),
 		closed:  make(chan struct{}),
 		done:    make(chan struct{}),

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -50,11 +51,12 @@ type doorRules struct {
 	listener config.Listener
 	policy   auth.Policy
 	tls      *tls.Config // nil: none
+	proxies  []netip.Prefix
 }
 
 // rulesFor reads every file a listener names.
 func rulesFor(c *config.Config, l config.Listener, k *keepers) (*doorRules, error) {
-	r := &doorRules{listener: l}
+	r := &doorRules{listener: l, proxies: l.ProxyBlocks()}
 	p := &r.policy
 	if name, said := l.CertName(); said {
 		p.Authenticators = append(p.Authenticators, auth.Certificates{Name: name, Required: l.WantsCert() == transport.RequireClientCert})
@@ -85,7 +87,9 @@ func rulesFor(c *config.Config, l config.Listener, k *keepers) (*doorRules, erro
 	if allow == nil {
 		allow = c.Auth.AllowAnonymous
 	}
-	if allow != nil {
+	if allow == nil && l.ProxyProtocol {
+		p.Anonymous = auth.AnonymousNever // who comes is from elsewhere
+	} else if allow != nil {
 		p.Anonymous = map[bool]auth.Anonymous{true: auth.AnonymousAlways, false: auth.AnonymousNever}[*allow]
 	}
 	var err error
@@ -194,6 +198,9 @@ func (ds *doors) options(d *door) transport.Options {
 			return ln, nil
 		},
 	}
+	if l.ProxyProtocol {
+		o.Proxies = &transport.Proxies{Trusted: d.trusts, RequireTLS: func() bool { return d.rules.Load().listener.ProxyTLS }}
+	}
 	if strings.HasPrefix(l.URL, "unix:") {
 		_ = ds.bound(config.Place(l.URL), d) // the second cannot listen
 	}
@@ -203,6 +210,11 @@ func (ds *doors) options(d *door) transport.Options {
 		}}
 	}
 	return o
+}
+
+// trusts reports whether a proxy may stand at an address.
+func (d *door) trusts(a netip.Addr) bool {
+	return slices.ContainsFunc(d.rules.Load().proxies, func(p netip.Prefix) bool { return p.Contains(a) })
 }
 
 // listeners are those to bind.

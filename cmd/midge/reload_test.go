@@ -3,12 +3,18 @@
 package main
 
 import (
+	"context"
+	"net"
+	neturl "net/url"
 	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/midgemq/midge/client"
+	"github.com/midgemq/midge/transport"
 )
 
 // A reload takes up users, rules, limits and the level of the log; one who may
@@ -117,6 +123,54 @@ func TestReloadProtection(t *testing.T) {
 	if errs := pub("alice"); errs != "" {
 		t.Errorf("exempt, and told %q", errs)
 	}
+}
+
+// Who comes through a proxy is who its header says, and no stranger to rules
+// about addresses; which proxies there are may change.
+func TestReloadProxies(t *testing.T) {
+	dir := t.TempDir()
+	file, pid := filepath.Join(dir, "m.toml"), filepath.Join(dir, "pid")
+	base := "[process]\npid_file = 'pid'\n[log]\nconnections = true\n"
+	listeners := func(proxies string) (text string) {
+		for _, kind := range []string{"tcp", "ws"} {
+			text += "[[listener]]\nurl = '" + kind + "://127.0.0.1:0'\nallow_anonymous = true\nproxy_protocol = true\nproxies = ['" + proxies + "']\n"
+		}
+		return strings.Replace(text, "127.0.0.1:0'\nallow", "localhost:0'\nallow", 1)
+	}
+	writeFile(t, file, base+listeners("127.0.0.0/8"))
+	urls, logged, _ := loggedServing(t, "serve", "-c", file)
+	dial := func(url string) error {
+		c, err := client.Dial(t.Context(), strings.Replace(url, "tcp:", "mqtt:", 1), client.Options{ClientID: "c", Dial: func(ctx context.Context, u *neturl.URL) (net.Conn, error) {
+			return transport.Dial(ctx, strings.Replace(u.String(), "mqtt:", "tcp:", 1), transport.DialOptions{NetDial: func(_ context.Context, network, addr string) (net.Conn, error) {
+				nc, err := net.Dial(network, addr)
+				if err == nil {
+					_, err = nc.Write([]byte("PROXY TCP4 192.0.2.7 192.0.2.1 4242 1883\r\n"))
+				}
+				return nc, err
+			}})
+		}})
+		if err == nil {
+			c.Close()
+		}
+		return err
+	}
+	for _, u := range urls {
+		if err := dial(u); err != nil {
+			t.Error(u, err)
+		}
+		logged("remote=192.0.2.7:4242")
+	}
+	writeFile(t, file, base+listeners("198.51.100.1"))
+	if code, _, errs := runFor(t, "reload", "--pid-file", pid); code != exitOK {
+		t.Fatal(errs)
+	}
+	logged("listener.0.proxies")
+	for _, u := range urls {
+		if dial(u) == nil {
+			t.Error(u, "takes a header from anybody")
+		}
+	}
+	logged("none of the proxies")
 }
 
 // A file that changes is read again, if that is wished for.

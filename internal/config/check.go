@@ -223,6 +223,7 @@ func (l *Listener) check(fail func(key, format string, args ...any)) {
 			fail("protocols", "%q is none of 3.1, 3.1.1 and 5", p)
 		}
 	}
+	l.checkProxies(u.Scheme == "unix", fail)
 	if l.IP != "" && l.IP != "4" && l.IP != "6" {
 		fail("ip", "%q is neither 4 nor 6", l.IP)
 	}
@@ -380,7 +381,7 @@ func (c *Config) Anonymous(l *Listener) bool {
 	case c.Auth.AllowAnonymous != nil:
 		return *c.Auth.AllowAnonymous
 	}
-	return l.Local()
+	return l.Local() && !l.ProxyProtocol
 }
 
 // Locked reports whether nobody can come in at all.

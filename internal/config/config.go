@@ -43,6 +43,9 @@ type Listener struct {
 	MessageRate    int      `toml:"message_rate" live:"yes" help:"Messages a second that all clients of this listener may publish together; 0: no bound of its own."`
 	ByteRate       Size     `toml:"byte_rate" live:"yes" help:"Bytes of PUBLISH packets a second, likewise."`
 	Protocols      []string `toml:"protocols" live:"yes" help:"Versions of MQTT that are spoken: 3.1, 3.1.1, 5. Unsaid: all."`
+	ProxyProtocol  bool     `toml:"proxy_protocol" help:"Each connection comes from a proxy and begins with a PROXY header, version 1 or 2, that says whose it is. Nobody else may connect."`
+	Proxies        []string `toml:"proxies" live:"yes" help:"Addresses and blocks of those proxies. On a unix socket its permissions say who they are."`
+	ProxyTLS       bool     `toml:"proxy_require_tls" live:"yes" help:"Refuse clients that did not come to the proxy over TLS, as its header of version 2 says."`
 	Interface      string   `toml:"interface" help:"Network interface the socket is bound to, such as eth0 (Linux)."`
 	IP             string   `toml:"ip" help:"4 or 6: that version of IP alone."`
 	UnixMode       string   `toml:"unix_mode" help:"Permissions of a unix socket, such as 0660. Unsaid: as the umask leaves them."`

@@ -24,7 +24,7 @@ func TestDefaultFile(t *testing.T) {
 	want.Complete()
 	if empty := []string{}; true { // TOML has empty lists where Go has nil
 		l := &want.Listeners[0]
-		l.CRL, l.Ciphers, l.Origins, l.Protocols, want.Auth.IDPrefixes = empty, empty, empty, empty, empty
+		l.CRL, l.Ciphers, l.Origins, l.Protocols, l.Proxies, want.Auth.IDPrefixes = empty, empty, empty, empty, empty, empty
 		want.JWT.Algorithms, want.JWT.KeyFiles = empty, empty
 	}
 	if !reflect.DeepEqual(got, want) {
@@ -102,6 +102,10 @@ func TestCheck(t *testing.T) {
 		{"http.token_file=x", "http.token_file: does nothing without http.url"},
 		{"http.when_down=next", "http.when_down: does nothing"},
 		{"mqtt.strict_keep_alive=true", "does nothing without mqtt.max_keep_alive"},
+		{"listener.0.proxies=10.0.0.1", "listener.0.proxies: does nothing"},
+		{"listener.0.proxy_protocol=true", "takes the addresses of the proxies"},
+		{"listener.0.proxy_require_tls=true", "does nothing without proxy_protocol"},
+		{"listener.0.proxies=10.0.0.0/99", "is no address"},
 		{"protect.connections_per_address=-1", "protect.connections_per_address: -1 is not within"},
 		{"protect.exempt=10.0.0.0/33", `"10.0.0.0/33" is no address`},
 		{"protect.ban_time=2h", "protect.max_ban_time: is less"},

@@ -57,6 +57,11 @@ func listenerDirectives() []Directive {
 		{"mptcp", Listener, Differently, "on wherever the system has it", noted},
 		{"port", Listener, Honoured, "`url`", number(1, 65535, func(p *parser, n int) { p.defaultListener().port = strconv.Itoa(n) })},
 		{"protocol", Listener, Honoured, "`url`: mqtt and websockets, at the path /mqtt; http_api is refused", (*parser).protocol},
+		{"enable_proxy_protocol", Listener, Differently, "`proxy_protocol`: headers of either version, from any address; name your proxies in `proxies`", number(1, 2, func(p *parser, _ int) {
+			l := p.here()
+			l.ProxyProtocol, l.Proxies = true, []string{"0.0.0.0/0", "::/0"}
+		})},
+		{"proxy_protocol_v2_require_tls", Listener, Honoured, "`proxy_require_tls`", boolean(func(p *parser, b bool) { p.here().ProxyTLS = b })},
 		{"require_certificate", Listener, Honoured, "`client_cert = \"require\"`", boolean(func(p *parser, b bool) { p.here().require = b })},
 		{"socket_domain", Listener, Honoured, "`ip`", (*parser).domain},
 		{"tls_keyform", Listener, Differently, "pem; engines are OpenSSL's", func(_ *parser, v string) (string, error) {
@@ -94,13 +99,11 @@ func oddDirectives() (all []Directive) {
 		all = append(all, Directive{name, Listener, Refused, w, onlyFalse})
 	}
 	for name, w := range map[string]string{
-		"enable_proxy_protocol":         "a listener reads no PROXY header",
-		"proxy_protocol_v2_require_tls": "a listener reads no PROXY header",
-		"http_dir":                      "midge serves no files",
-		"mount_point":                   "topics are not renamed; rules with %u and %c keep clients apart",
-		"psk_hint":                      "Go's TLS has no pre-shared keys: use certificates",
-		"tls_engine":                    "engines are OpenSSL's; keys come from PEM files",
-		"tls_engine_kpass_sha1":         "engines are OpenSSL's; keys come from PEM files",
+		"http_dir":              "midge serves no files",
+		"mount_point":           "topics are not renamed; rules with %u and %c keep clients apart",
+		"psk_hint":              "Go's TLS has no pre-shared keys: use certificates",
+		"tls_engine":            "engines are OpenSSL's; keys come from PEM files",
+		"tls_engine_kpass_sha1": "engines are OpenSSL's; keys come from PEM files",
 	} {
 		all = append(all, Directive{Name: name, Part: Listener, Verdict: Refused, How: w})
 	}

@@ -127,6 +127,8 @@ var samples = []struct{ text, key, value string }{
 	{"listener 1\naccept_protocol_versions 3, 5", "listener.0.protocols", `["3.1", "5"]`},
 	{"listener 1\nbind_interface lo", "listener.0.interface", `"lo"`},
 	{"listener 1\nmax_connections 5", "listener.0.max_connections", "5"},
+	{"listener 1\nenable_proxy_protocol 2", "listener.0.proxy_protocol", "true"},
+	{"listener 1\nenable_proxy_protocol 2\nproxy_protocol_v2_require_tls true", "listener.0.proxy_require_tls", "true"},
 	{"listener 1\nsocket_domain ipv6", "listener.0.ip", `"6"`},
 	{"listener 1\nlistener_allow_anonymous true", "listener.0.allow_anonymous", "true"},
 	{"listener 1\nmax_qos 1\nlistener 2\nmaximum_qos 2", "mqtt.max_qos", "1"},
