@@ -31,4 +31,6 @@ fi
 (cd interop && go test -count=1 -v . | grep -vE '^=== |^ *--- PASS')
 # The crash test's short form; the broker it kills is built without the detector.
 (cd interop && go test $race -count=1 ./crash)
+# The attacks' short form.
+(cd interop && go test -count=1 ./abuse)
 ./scripts/firmware.sh

@@ -11,8 +11,9 @@ type attack struct {
 	name  string
 	about string
 
-	// config is TOML behind that of every run: the limits it is about.
-	config string
+	// config is TOML behind that of every run: the limits it is about. brief is
+	// that of the short form, if it is another.
+	config, brief string
 
 	// prepare sets the scene; it may be nil. strike attacks until ctx ends,
 	// and returns nil then.
@@ -25,7 +26,7 @@ type attack struct {
 
 // attacks are all there are, in the order they are run. Each stands in a file
 // of its own.
-var attacks = []attack{halfOpen, failedLogins, flapping, takeovers}
+var attacks = []attack{halfOpen, halfOpenBounded, failedLogins, flapping, takeovers}
 
 // A field is where an attacker stands.
 type field struct {

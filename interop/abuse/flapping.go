@@ -10,6 +10,7 @@ var flapping = attack{
 	name:   "flapping",
 	about:  "20 clients that log in and hang up, 100 times a second each, from an address each",
 	config: protected,
+	brief:  protectedBriefly,
 	strike: func(ctx context.Context, f *field) error {
 		return flood(ctx, f, 2_000, 20, func(home string) (id, user, password string) {
 			return "moth of " + home, "mallory", "mallory"
@@ -23,6 +24,7 @@ var takeovers = attack{
 	name:   "takeovers",
 	about:  "2,000 logins a second with one identifier, from 20 addresses",
 	config: protected,
+	brief:  protectedBriefly,
 	strike: func(ctx context.Context, f *field) error {
 		return flood(ctx, f, 2_000, 20, func(string) (id, user, password string) { return "twin", "mallory", "mallory" })
 	},

@@ -14,21 +14,40 @@ var halfOpen = attack{
 	name:   "half-open",
 	about:  "15,000 connections without CONNECT, from 150 addresses; those given up come again",
 	config: protected,
-	strike: func(ctx context.Context, f *field) error {
-		var all sync.WaitGroup
-		pace := newPace(5000)
-		for i := range f.scale(15_000) {
-			all.Go(func() { hold(ctx, f, source(i/100), pace) })
-		}
-		all.Wait()
-		return nil
-	},
+	strike: holdAll(150),
 	judge: func(r *result) error {
 		if r.Under.Shut > 0 {
 			return errors.New("newcomers were shut out")
 		}
 		return nil
 	},
+}
+
+// halfOpenBounded is that of fewer, who are allowed few.
+var halfOpenBounded = attack{
+	name:   "half-open-bounded",
+	about:  "the same from 15 addresses, which may have 30 such connections each",
+	config: protected + "half_open_per_address = 30\n",
+	strike: holdAll(15),
+	judge: func(r *result) error {
+		if r.heard("closed at once") == 0 || r.Under.Shut > 0 {
+			return errors.New("the attacker was not shut out, or somebody else was")
+		}
+		return nil
+	},
+}
+
+// holdAll holds 15,000 connections of so many addresses.
+func holdAll(homes int) func(ctx context.Context, f *field) error {
+	return func(ctx context.Context, f *field) error {
+		var all sync.WaitGroup
+		pace := newPace(5000)
+		for i := range f.scale(15_000) {
+			all.Go(func() { hold(ctx, f, source(i%f.scale(homes)), pace) })
+		}
+		all.Wait()
+		return nil
+	}
 }
 
 // hold keeps one connection open and silent.

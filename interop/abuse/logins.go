@@ -17,11 +17,19 @@ const protected = `
 exempt = []
 `
 
+// protectedBriefly is that for a few seconds.
+const protectedBriefly = protected + `
+failed_logins = 5
+flaps = 5
+takeovers = 3
+`
+
 // failedLogins guesses passwords, each guess a new one on a new connection.
 var failedLogins = attack{
 	name:   "failed-logins",
 	about:  "10,000 wrong passwords a second, from 20 addresses",
 	config: protected,
+	brief:  protectedBriefly,
 	strike: func(ctx context.Context, f *field) error {
 		var n atomic.Uint64
 		return flood(ctx, f, 10_000, 20, func(string) (id, user, password string) {
@@ -44,6 +52,7 @@ var failedLogins = attack{
 // CONNECT whose answer is awaited for a moment: who waits for long does less.
 func flood(ctx context.Context, f *field, rate, homes int, who func(home string) (id, user, password string)) error {
 	pace := newPace(f.scale(rate))
+	homes = f.scale(homes)
 	var all sync.WaitGroup
 	for i := range 1000 {
 		all.Go(func() {

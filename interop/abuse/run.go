@@ -15,6 +15,7 @@ type setting struct {
 	midge, dir string
 	span       time.Duration
 	size       float64
+	short      bool // brief configurations, and passwords that are hashed at once
 	say        func(format string, args ...any)
 }
 
@@ -56,7 +57,11 @@ func run(ctx context.Context, a attack, s setting) (r result, err error) {
 	if err := os.MkdirAll(s.dir, 0o700); err != nil {
 		return r, err
 	}
-	srv, err := startServer(ctx, s.midge, s.dir, a.config)
+	config := a.config
+	if s.short && a.brief != "" {
+		config = a.brief
+	}
+	srv, err := startServer(ctx, s, config)
 	if err != nil {
 		return r, err
 	}
@@ -72,8 +77,9 @@ func run(ctx context.Context, a attack, s setting) (r result, err error) {
 	}
 	defer b.close()
 	r = result{Attack: a.name, About: a.about, Seconds: s.span.Seconds()}
-	s.say("%s: the bystander alone, for %v", a.name, quiet)
-	r.Before = b.watch(ctx, min(quiet, s.span))
+	alone := min(quiet, s.span/2)
+	s.say("%s: the bystander alone, for %v", a.name, alone)
+	r.Before = b.watch(ctx, alone)
 	r.Memory.Start = srv.forgetPeak()
 	s.say("%s: under way, for %v", a.name, s.span)
 	if err := striker.begin(); err != nil {
