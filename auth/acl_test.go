@@ -287,7 +287,7 @@ func TestCovers(t *testing.T) {
 			}
 		}
 	}
-	for _, c := range []string{"# a", "# +/b", "a/# a", "a/# a/+/c", "+/+ a/b", "+/# a/b", "$SYS/# $SYS/a"} {
+	for _, c := range []string{"# a", "# +/b", "a/# a", "a/# a/+/c", "+/+ a/b", "+/# a/b", "+/# #", "$SYS/# $SYS/a"} {
 		by, f, _ := strings.Cut(c, " ")
 		if !covers(by, f) {
 			t.Errorf("%s does not cover %s", by, f)

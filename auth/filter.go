@@ -12,6 +12,9 @@ func covers(by, f string) bool {
 	if f[0] == '$' && (by[0] == '#' || by[0] == '+') {
 		return false // [MQTT-4.7.2-1]
 	}
+	if by == "+/#" { // everything has a first level
+		return true
+	}
 	for {
 		b, moreBy, byGoesOn := strings.Cut(by, "/")
 		l, moreF, fGoesOn := strings.Cut(f, "/")

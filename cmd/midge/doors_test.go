@@ -1,9 +1,11 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -65,6 +67,40 @@ func TestPrefixesBindAssigned(t *testing.T) {
 		c.Auth.IDPrefixes = []string{prefix}
 		if err := d.admits(&midge.Connect{ClientID: "midge-1", Assigned: true, Version: mqtt.V5}, c); (err == nil) != (prefix == "midge-") {
 			t.Errorf("%s: %v", prefix, err)
+		}
+	}
+}
+
+// What --set says of listener.0 holds for that of the command line.
+func TestSetOfListener(t *testing.T) {
+	f := serveFlags{urls: []string{"tcp://127.0.0.1:0"}, set: list{"listener.0.protocols=5", "limits.max_retained=7"}}
+	c, err := f.config()
+	if err == nil {
+		err = f.complete(c, &service{})
+	}
+	if err != nil || len(c.Listeners) != 1 || len(c.Listeners[0].Protocols) != 1 || c.Limits.MaxRetained != 7 {
+		t.Errorf("%v, %+v", err, c.Listeners)
+	}
+	f.set = list{"listener.0.protocls=5"}
+	if c, err = f.config(); err == nil {
+		err = f.complete(c, &service{})
+	}
+	if err == nil || !strings.Contains(err.Error(), "protocols") {
+		t.Error(err)
+	}
+}
+
+// An address is one in every format of the log.
+func TestLogOfAddress(t *testing.T) {
+	for _, format := range []string{"text", "json"} {
+		var b bytes.Buffer
+		log, _, _, err := openLog(&config.Log{Level: "info", To: "stderr", Format: format}, nil, &b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		log.Info("x", "remote", &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 7})
+		if !strings.Contains(b.String(), "192.0.2.1:7") || strings.Contains(b.String(), "time") {
+			t.Error(b.String())
 		}
 	}
 }

@@ -61,16 +61,29 @@ func (f *serveFlags) config() (c *config.Config, err error) {
 	if err := c.ReadEnv(os.Environ()); err != nil {
 		return nil, err
 	}
+	if err := f.takeSet(c, false); err != nil {
+		return nil, err
+	}
+	return c, f.apply(c)
+}
+
+// takeSet puts what --set says into c. Where the command line names listeners,
+// listener.0 is the first of those: it is set once they are there.
+func (f *serveFlags) takeSet(c *config.Config, late bool) error {
 	for _, s := range f.set {
 		key, value, ok := strings.Cut(s, "=")
 		if !ok {
-			return nil, flagError{fmt.Errorf("--set %s: want section.key=value", s)}
+			return flagError{fmt.Errorf("--set %s: want section.key=value", s)}
 		}
-		if err := c.Set(strings.TrimSpace(key), strings.TrimSpace(value)); err != nil {
-			return nil, flagError{fmt.Errorf("--set %w", err)}
+		key = strings.TrimSpace(key)
+		if (len(f.urls) > 0 && strings.HasPrefix(key, "listener.")) != late {
+			continue
+		}
+		if err := c.Set(key, strings.TrimSpace(value)); err != nil {
+			return flagError{fmt.Errorf("--set %w", err)}
 		}
 	}
-	return c, f.apply(c)
+	return nil
 }
 
 // apply puts what the short options say into c.
@@ -115,6 +128,9 @@ func (f *serveFlags) complete(c *config.Config, svc *service) error {
 		kind, _, _ := strings.Cut(u, ":")
 		secure = secure || kind == "tls" || kind == "wss"
 		f.fill(c.ListenAt(strings.Replace(u, "\x00", f.wsPath, 1)))
+	}
+	if err := f.takeSet(c, true); err != nil {
+		return err
 	}
 	switch {
 	case secure && len(f.urls)+len(svc.sockets) > 0 && (f.cert == "" || f.key == "") && !c.HasTLS():
@@ -180,15 +196,17 @@ func openLog(c *config.Log, out, errs io.Writer) (log *slog.Logger, level *slog.
 		}
 		to = file
 	}
-	opt := &slog.HandlerOptions{Level: level}
-	if !c.Time {
-		opt.ReplaceAttr = func(groups []string, a slog.Attr) slog.Attr {
-			if a.Key == slog.TimeKey && len(groups) == 0 {
-				return slog.Attr{}
-			}
-			return a
+	opt := &slog.HandlerOptions{Level: level, ReplaceAttr: func(groups []string, a slog.Attr) slog.Attr {
+		if a.Key == slog.TimeKey && len(groups) == 0 && !c.Time {
+			return slog.Attr{}
 		}
-	}
+		if a.Value.Kind() == slog.KindAny {
+			if addr, ok := a.Value.Any().(net.Addr); ok { // in JSON, too
+				a.Value = slog.StringValue(addr.String())
+			}
+		}
+		return a
+	}}
 	if c.Format == "json" {
 		return slog.New(slog.NewJSONHandler(to, opt)), level, file, nil
 	}
