@@ -241,7 +241,10 @@ func (ds *doors) install(h *midge.Hooks) {
 		if err := d.admits(c, ds.global.Load()); err != nil {
 			return err
 		}
-		return d.hooks.Authenticate(ctx, c)
+		if err := d.hooks.Authenticate(ctx, c); err != nil {
+			return err
+		}
+		return d.full() // others came in while a password was hashed
 	}
 	h.Enhanced = func(ctx context.Context, c *midge.Connect, method string) midge.Exchange {
 		d := ds.of(c.Listener)
@@ -252,7 +255,7 @@ func (ds *doors) install(h *midge.Hooks) {
 		if err := d.admits(c, ds.global.Load()); err != nil {
 			return refusing{err}
 		}
-		return x
+		return bounded{x, d}
 	}
 	h.Connected = func(_ context.Context, c midge.ClientInfo) {
 		ds.of(c.Listener).clients.Add(1)
@@ -281,6 +284,28 @@ type refusing struct{ err error }
 
 func (r refusing) Step(context.Context, []byte) ([]byte, bool, error) { return nil, false, r.err }
 
+// bounded is an Exchange that ends well only where there is room.
+type bounded struct {
+	midge.Exchange
+	d *door
+}
+
+func (x bounded) Step(ctx context.Context, data []byte) ([]byte, bool, error) {
+	reply, done, err := x.Exchange.Step(ctx, data)
+	if err == nil && done {
+		err = x.d.full()
+	}
+	return reply, done, err
+}
+
+// full refuses one more where there are as many as there may be.
+func (d *door) full() error {
+	if most := d.rules.Load().listener.MaxConnections; most > 0 && d.clients.Load() >= int64(most) {
+		return &midge.Refusal{Code: mqtt.QuotaExceeded, Reason: "the listener has no room"}
+	}
+	return nil
+}
+
 // admits refuses whom the listener is not for, whoever it is.
 func (d *door) admits(c *midge.Connect, g *config.Config) error {
 	l := &d.rules.Load().listener
@@ -289,8 +314,6 @@ func (d *door) admits(c *midge.Connect, g *config.Config) error {
 	switch {
 	case !l.Speaks(c.Version):
 		return &midge.Refusal{Code: mqtt.UnsupportedProtocolVersion}
-	case l.MaxConnections > 0 && d.clients.Load() >= int64(l.MaxConnections):
-		return &midge.Refusal{Code: mqtt.QuotaExceeded, Reason: "the listener has no room"}
 	case c.Assigned && !g.Auth.AssignIDs:
 		return &midge.Refusal{Code: mqtt.ClientIdentifierNotValid, Reason: "a client identifier is required"}
 	case len(g.Auth.IDPrefixes) > 0 && !slices.ContainsFunc(g.Auth.IDPrefixes, func(p string) bool { return strings.HasPrefix(c.ClientID, p) }):
@@ -298,7 +321,7 @@ func (d *door) admits(c *midge.Connect, g *config.Config) error {
 	case g.MQTT.StrictKeepAlive && c.Version != mqtt.V5 && longest > 0 && (asked == 0 || asked > longest):
 		return &midge.Refusal{Code: mqtt.ClientIdentifierNotValid, Reason: "the keep-alive is too long"}
 	}
-	return nil
+	return d.full()
 }
 
 // apply puts another configuration in force, whose listeners are as many.

@@ -58,6 +58,52 @@ secret_file = "secret"
 	}
 }
 
+// slow is an authenticator, and a method, that takes its time.
+type slow struct{ meanwhile func() }
+
+func (s slow) Authenticate(context.Context, *midge.Connect) (*auth.Identity, error) {
+	s.meanwhile()
+	return &auth.Identity{User: "alice"}, nil
+}
+func (slow) Stays(*auth.Identity) error          { return nil }
+func (slow) Name() string                        { return "SLOW" }
+func (s slow) Begin(c *midge.Connect) auth.Steps { return slowSteps{s} }
+func (s slowSteps) Step(ctx context.Context, _ []byte) ([]byte, *auth.Identity, error) {
+	id, err := s.Authenticate(ctx, nil)
+	return nil, id, err
+}
+
+type slowSteps struct{ slow }
+
+// Whose password is looked at while others come in finds no room left, however
+// many are looked at at once.
+func TestListenerFillsUpMeanwhile(t *testing.T) {
+	c := config.Default()
+	c.ListenAt("tcp://127.0.0.1:7").MaxConnections = 1
+	for _, comes := range []int64{0, 1} {
+		ds, err := newDoors(c, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var hooks midge.Hooks
+		ds.install(&hooks)
+		var d *door
+		s := slow{func() { d.clients.Store(comes) }}
+		d = newDoor(&doorRules{listener: c.Listeners[0], policy: auth.Policy{Authenticators: []auth.Authenticator{s}, Methods: []auth.Method{s}}})
+		ds.places["127.0.0.1:7"] = d
+		ask := midge.Connect{ClientID: "a", Version: mqtt.V5, Remote: midge.Remote{Listener: "tcp://127.0.0.1:7"}}
+		plain, enhanced := ask, ask
+		if err := hooks.Authenticate(t.Context(), &plain); (err == nil) != (comes == 0) {
+			t.Errorf("%d came meanwhile: %v", comes, err)
+		}
+		d.clients.Store(0)
+		if _, done, err := hooks.Enhanced(t.Context(), &enhanced, "SLOW").Step(t.Context(), nil); (err == nil && done) != (comes == 0) {
+			t.Errorf("%d came meanwhile, enhanced: %v", comes, err)
+		}
+		d.clients.Store(0)
+	}
+}
+
 // Prefixes bind those without an identifier, too.
 func TestPrefixesBindAssigned(t *testing.T) {
 	c := config.Default()
