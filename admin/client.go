@@ -66,6 +66,13 @@ type Error struct {
 
 func (e *Error) Error() string { return e.Text + ": " + e.Instruction }
 
+// Ready asks whether the broker should get new clients; an [*Error] says why
+// not. It needs no token.
+func (c *Client) Ready(ctx context.Context) error {
+	_, err := ask[struct{}](ctx, c, http.MethodGet, "/readyz", nil, nil)
+	return err
+}
+
 // Stats asks for everything there is to count.
 func (c *Client) Stats(ctx context.Context) (*Counts, error) {
 	return ask[Counts](ctx, c, http.MethodGet, "/api/v1/stats", nil, nil)

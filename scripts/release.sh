@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds midge for every system it is made for, into dist/: static binaries, an
 # archive of each with manual, completions and unit, Debian packages where
-# dpkg-deb is, and the sums of all of them. The same sources give the same bytes.
+# dpkg-deb is, a container image, and the sums of all of them. The same sources give the same bytes.
 #
 #   scripts/release.sh                   everything
 #   scripts/release.sh linux/arm/7       that alone
@@ -83,6 +83,7 @@ archive() { # archive BINARY OS NAME
 	rm -r "$dir"
 }
 
+image=
 for target in ${*:-$all}; do
 	IFS=/ read -r os arch variant <<<"$target"
 	name=midge-$version-$os-$arch${variant:+-$variant}
@@ -97,10 +98,12 @@ for target in ${*:-$all}; do
 	linux/arm/6) debian=armel ;;
 	*) debian= ;;
 	esac
+	image+=$debian
 	if [ "$debian" ] && command -v dpkg-deb >/dev/null; then
 		./scripts/deb.sh "$binary" "$debian" "$version" >/dev/null
 	fi
 	printf '%-36s %6d KiB  %s\n' "$binary" $(($(wc -c <"$binary") / 1024)) "$(runs "$binary" "$os" "$arch")"
 done
 rm -r dist/share dist/midge
+[ -z "$image" ] || ./scripts/image.sh
 cd dist && sha256sum midge* >SHA256SUMS

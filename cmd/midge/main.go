@@ -35,6 +35,7 @@ func commands() []command {
 		{"import", "make a configuration of a mosquitto.conf", importCmd},
 		{"reload", "have a running broker read its configuration again", reloadCmd},
 		{"top", "watch a running broker", topCmd},
+		{"health", "say whether a running broker should get clients", healthCmd},
 		{"clients", "list the clients of a running broker", clientsCmd},
 		{"kick", "disconnect clients of a running broker", kickCmd},
 		{"ban", "keep somebody out of a running broker", banCmd},
