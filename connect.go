@@ -260,7 +260,7 @@ func (s *session) resume(c *conn, by *batch, g *greeting, k *packet.Connack) boo
 	s.setAccessLocked(individual(g.hello.Access, s.id, c.remote)) // here: Reauthorize has been by, or will be
 	s.stopTimersLocked()
 	s.will.letGo(s.b)
-	s.will = nil // [MQTT-3.1.3-9, 5.0] a delayed will is off when the client is back in time
+	s.setWillLocked(nil) // [MQTT-3.1.3-9, 5.0] a delayed will is off when the client is back in time
 	if s.in != nil {
 		s.in.Resume(c.in.Limits().ReceiveMaximum)
 	}

@@ -208,7 +208,7 @@ func (s *session) reserve(ctx context.Context, c *conn, g *greeting, present boo
 	}
 	s.mu.Lock()
 	parked, left, away := s.will, s.expiry, s.away
-	s.will = nil
+	s.setWillLocked(nil)
 	parked.letGo(s.b)
 	s.stopTimersLocked()
 	if expiry > 0 {

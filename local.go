@@ -49,7 +49,7 @@ func (b *Broker) Subscribe(filter string, qos mqtt.QoS, handler Handler) (stop f
 	}
 	l := &localClient{b: b, handler: handler}
 	l.wake = sync.NewCond(&l.mu)
-	l.s = &session{b: b, local: l, durable: &notDurable}
+	l.s = &session{b: b, local: l, aside: &nothingAside, durable: &notDurable}
 	l.sub = &subscription{s: l.s, spec: Subscription{Filter: filter, QoS: qos}, seq: uint32(b.sequence.Add(1))}
 
 	b.mu.Lock()

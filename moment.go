@@ -1,6 +1,9 @@
 package midge
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 // A moment is a time since the broker's epoch in eighths of a second: 17 years
 // in four bytes.
@@ -9,9 +12,9 @@ type moment uint32
 const eighth = time.Second / 8
 
 // before is the last moment that is not after d.
-func before(d time.Duration) moment { return moment(max(0, d/eighth)) }
+func before(d time.Duration) moment { return moment(min(max(0, d/eighth), math.MaxUint32)) }
 
 // after is the first moment that is not before d.
-func after(d time.Duration) moment { return moment(max(1, (d+eighth-1)/eighth)) }
+func after(d time.Duration) moment { return moment(min(max(1, (d+eighth-1)/eighth), math.MaxUint32)) }
 
 func (m moment) time() time.Duration { return time.Duration(m) * eighth }

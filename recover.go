@@ -67,7 +67,7 @@ func (r *recovery) retained(number store.MessageID, m *store.Message) bool {
 
 func (r *recovery) session(snap *store.Snapshot) bool {
 	b := r.b
-	s := &session{b: b, id: snap.Client, durable: new(durable)}
+	s := &session{b: b, id: snap.Client, aside: &nothingAside, durable: new(durable)}
 	s.number, s.recorded, s.cold = snap.ID, true, snap.Inflight+snap.Held > 0
 	s.seq = snap.Last
 	s.tail = tail{n: snap.Queued, bytes: snap.QueuedBytes, from: snap.First}
@@ -136,7 +136,7 @@ func (a *absent) begin() {
 		s.b.dropLocked(s)
 		s.b.mu.Unlock()
 		s.mu.Lock()
-		s.will = a.w
+		s.setWillLocked(a.w)
 		s.mu.Unlock()
 		s.end()
 		return

@@ -159,7 +159,7 @@ func (b *Broker) release(s *session, forget bool) {
 // expire ends a session whose client has stayed away for too long.
 func (b *Broker) expire(s *session) {
 	b.mu.Lock()
-	until := time.Duration(s.until.Load())
+	until := time.Duration(s.until.Load()) * time.Second
 	if b.sessions[s.id] != s || s.owner != nil || until == 0 || b.since(time.Now()) < until {
 		b.mu.Unlock()
 		return

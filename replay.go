@@ -52,6 +52,7 @@ func (s *session) replaysLocked(c *conn, by *batch) {
 	if steps > 0 || len(s.replays) == 0 || s.walking {
 		return
 	}
+	s.ownLocked()
 	s.walking = true
 	if wait > 0 {
 		time.AfterFunc(wait, s.walkOn)
@@ -65,6 +66,7 @@ func (s *session) walkOn() {
 	runtime.Gosched()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.ownLocked()
 	s.walking = false
 	if c := s.conn.Load(); c != nil {
 		s.pumpLocked(c, nil)

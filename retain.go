@@ -219,6 +219,7 @@ func (s *session) owe(r replay) {
 	if r.pending() {
 		r.weight = 8 * cap(r.left)
 		s.b.hold(r.weight)
+		s.ownLocked()
 		s.replays = append(s.replays, r)
 		s.backlog.Store(true)
 	}

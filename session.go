@@ -20,13 +20,16 @@ import (
 // Lock order: mu before the outbox's lock of the connection. No two sessions'
 // locks are ever held together.
 type session struct {
-	b       *Broker
-	id      string
-	local   *localClient // a subscriber inside the program; never has a conn
-	owner   *conn        // guarded by Broker.mu: who is in charge, or still leaving
-	kept    bool         // guarded by Broker.mu: it counts against MaxSessions
-	ended   bool         // guarded by mu: deleted; nothing may be added
-	walking bool         // guarded by mu: walkOn is on its way
+	b     *Broker
+	id    string
+	local *localClient // a subscriber inside the program; never has a conn
+	owner *conn        // guarded by Broker.mu: who is in charge, or still leaving
+	kept  bool         // guarded by Broker.mu: it counts against MaxSessions
+	ended bool         // guarded by mu: deleted; nothing may be added
+
+	// until is when the session ends if its client stays away, in seconds since
+	// the broker's epoch; 0 while the client is here, or for ever.
+	until atomic.Uint32
 
 	// conn is the connection in charge, nil while the client is away. Read by
 	// anyone; written under mu.
@@ -39,27 +42,19 @@ type session struct {
 	// settled before the session's first message.
 	stored atomic.Bool
 
-	// in is owned by the connection in charge; nil until a QoS 1 or 2 message
-	// comes in.
-	in *flow.Inbound
-
 	// backlog mirrors whether queue, replays or resends hold anything, so that
 	// the writer need not take mu to find nothing.
 	backlog atomic.Bool
 
-	// until is when the session ends if its client stays away, as a duration
-	// since the broker's epoch; 0 while the client is here, or for ever.
-	until atomic.Int64
+	// in is owned by the connection in charge; nil until a QoS 1 or 2 message
+	// comes in.
+	in *flow.Inbound
 
-	mu      sync.Mutex
-	subs    *subscriptions           // guarded by mu; nil: none
-	out     *flow.Outbound[delivery] // guarded by mu; nil until a QoS 1 or 2 message goes out
-	flying  int                      // guarded by mu: bytes of messages in out
-	queue   queue                    // guarded by mu: not sent yet
-	replays []replay                 // guarded by mu: retained messages still to be sent
-
-	will   *will          // guarded by mu: waiting for its delay to pass
-	timers [2]*time.Timer // guarded by mu: will delay and session expiry
+	mu     sync.Mutex
+	subs   *subscriptions           // guarded by mu; nil: none
+	out    *flow.Outbound[delivery] // guarded by mu; nil until a QoS 1 or 2 message goes out
+	queue  queue                    // guarded by mu: not sent yet
+	*aside                          // guarded by mu; written after ownLocked, or where it is known to have been called
 	*durable
 }
 
@@ -79,7 +74,7 @@ type delivery struct {
 type slot = flow.Slot[delivery]
 
 func (b *Broker) newSession(id string) *session {
-	s := &session{b: b, id: id, durable: &notDurable}
+	s := &session{b: b, id: id, aside: &nothingAside, durable: &notDurable}
 	if b.keep != nil {
 		s.durable = &durable{number: store.SessionID(b.keep.sessions.Add(1))}
 	}

@@ -305,8 +305,8 @@ func (s *session) describe(c *conn) ClientStats {
 	st := ClientStats{ClientInfo: ClientInfo{ClientID: s.id}}
 	if c != nil {
 		st.ClientInfo, st.Connected = c.info(), true
-	} else if until := s.until.Load(); until > 0 {
-		st.Until = s.b.epoch.Add(time.Duration(until))
+	} else if until := time.Duration(s.until.Load()) * time.Second; until > 0 {
+		st.Until = s.b.epoch.Add(until)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -3,6 +3,7 @@ package midge
 import (
 	"context"
 	"log/slog"
+	"math"
 	"time"
 
 	"github.com/midgemq/midge/mqtt"
@@ -147,7 +148,8 @@ func (c *conn) detach(code mqtt.ReasonCode, text string) {
 	ends := expiry == 0 || b.ctx.Err() != nil && !s.stored.Load()
 	if ends {
 		s.mu.Lock()
-		s.will, w = w, nil // said by end, before the store forgets it
+		s.setWillLocked(w) // said by end, before the store forgets it
+		w = nil
 		s.mu.Unlock()
 		b.ending(s, s.end())
 	}
@@ -187,15 +189,17 @@ func (s *session) park(w *will, expiry uint32, away int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.recordLocked(expiry, away, w)
-	s.will = w
+	s.setWillLocked(w)
 	w.hold(s.b)
 	if w != nil && w.delay < expiry {
+		s.ownLocked()
 		s.timers[0] = time.AfterFunc(left(away, w.delay), s.willDue)
 	}
 	if expiry != mqtt.NeverExpires {
 		left := left(away, expiry)
-		// No earlier than now, which may be the broker's first moment: 0 is for ever.
-		s.until.Store(max(1, int64(s.b.since(time.Now())+left)))
+		// The broker's first second is 1: 0 is for ever.
+		s.until.Store(uint32(min(max(1, (s.b.since(time.Now())+left)/time.Second), math.MaxUint32)))
+		s.ownLocked()
 		s.timers[1] = time.AfterFunc(left, func() { s.b.expire(s) })
 	}
 }
@@ -208,13 +212,14 @@ func (s *session) stopTimersLocked() {
 			s.timers[i] = nil
 		}
 	}
+	s.disownLocked()
 }
 
 // willDue says a delayed will, unless the client came back first.
 func (s *session) willDue() {
 	s.mu.Lock()
 	w := s.will
-	s.will = nil
+	s.setWillLocked(nil)
 	s.mu.Unlock()
 	if w != nil {
 		s.b.publishWill(w)
@@ -233,7 +238,7 @@ func (s *session) end() store.Position {
 	s.ended = true
 	s.stopTimersLocked()
 	w, subs, cold, from := s.will, s.subs, s.cold, s.tail.from
-	s.will, s.subs = nil, nil
+	s.subs = nil
 	if s.durable != &notDurable {
 		s.tail = tail{}
 	}
@@ -252,8 +257,7 @@ func (s *session) end() store.Position {
 	for i := range s.replays {
 		s.b.hold(-s.replays[i].weight)
 	}
-	s.queue, s.replays, s.flying = queue{}, nil, 0
-	s.out = nil
+	s.queue, s.out, s.aside = queue{}, nil, &nothingAside
 	s.backlog.Store(false)
 	s.mu.Unlock()
 

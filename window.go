@@ -14,6 +14,7 @@ func (s *session) inbound(c *conn) *flow.Inbound {
 // outLocked is the window of messages to the client.
 func (s *session) outLocked() *flow.Outbound[delivery] {
 	if s.out == nil {
+		s.ownLocked() // for flying
 		s.out = new(flow.Outbound[delivery])
 		s.out.Init(s.b.set.MaxInflight, nil)
 		if c := s.conn.Load(); c != nil {
@@ -46,4 +47,5 @@ func (s *session) slim() {
 	if s.inflightLocked() == 0 {
 		s.out = nil
 	}
+	s.disownLocked()
 }
