@@ -79,7 +79,7 @@ type ClientStats struct {
 	Queued, Inflight        int    // QoS 1 and 2 messages
 	QueuedBytes             int    // of these, and of what waits for the socket
 	Subscriptions           int
-	Stalled                 time.Duration // how long the write under way has been waiting for the client, to the second
+	Stalled                 time.Duration // how long the write under way has been waiting for the client at least; up to a second more
 }
 
 // username is the name c's client is known by, "" if it has none.

@@ -100,7 +100,7 @@ func TestClientStats(t *testing.T) {
 		if len(seen) != 2 {
 			t.Fatalf("%d sessions", len(seen))
 		}
-		if c := seen["lazy"]; !c.Connected || c.Stalled != 7*time.Second || c.QueuedBytes < 64<<10 || c.Subscriptions != 1 || !c.Until.IsZero() {
+		if c := seen["lazy"]; !c.Connected || c.Stalled != 6*time.Second || c.QueuedBytes < 64<<10 || c.Subscriptions != 1 || !c.Until.IsZero() {
 			t.Errorf("lazy: %+v", c)
 		}
 		if c := seen["away"]; c.Connected || c.Stalled != 0 || c.Until.Sub(left) != time.Minute {

@@ -115,11 +115,7 @@ func fields(v any) (all []value) {
 
 func (h *Handler) metrics(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
-	s := scrape{Stats: h.b.Stats(), Process: readProcess(), ready: h.notReady() == nil}
-	if h.shield != nil {
-		c := h.shield.Counts()
-		s.shield = &c
-	}
+	s := scrape{Stats: h.b.Stats(), Process: readProcess(), shield: h.guarded(), ready: h.notReady() == nil}
 	expose(w, &s)
 }
 

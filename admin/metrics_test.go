@@ -69,6 +69,28 @@ func TestEveryNumberHasAMetric(t *testing.T) {
 
 const begin, end = "<!-- metrics: go test ./admin -update -->\n", "<!-- /metrics -->\n"
 
+// What the document says of metrics elsewhere, its alert rules above all, is
+// about metrics there are.
+func TestDocumentKnowsNoOtherMetrics(t *testing.T) {
+	text, err := os.ReadFile("../docs/observability.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	known := map[string]bool{}
+	for _, m := range Metrics() {
+		known[m.Name] = true
+	}
+	names := regexp.MustCompile(`\b(midge|process|go)_[a-z_]+`).FindAllString(string(text), -1)
+	for _, name := range names {
+		if !known[name] {
+			t.Errorf("there is no metric %s", name)
+		}
+	}
+	if len(names) < len(known) {
+		t.Errorf("%d names", len(names))
+	}
+}
+
 // The document says what the code does.
 func TestDocumentedMetrics(t *testing.T) {
 	const file = "../docs/observability.md"

@@ -35,6 +35,15 @@ func protectMetrics() []Metric {
 	}
 }
 
+// guarded is what the Shield counts, nil without one.
+func (h *Handler) guarded() *protect.Counts {
+	if h.shield == nil {
+		return nil
+	}
+	c := h.shield.Counts()
+	return &c
+}
+
 // counted shows nothing where there is no Shield.
 func counted(f func(*protect.Counts) []value) func(*scrape) []value {
 	return func(s *scrape) []value {

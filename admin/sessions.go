@@ -13,6 +13,7 @@ import (
 
 	"github.com/midgemq/midge"
 	"github.com/midgemq/midge/mqtt"
+	"github.com/midgemq/midge/protect"
 )
 
 // A Query chooses sessions. Its zero value is the first 100 connected clients
@@ -248,12 +249,13 @@ func (h *Handler) kick(w http.ResponseWriter, r *http.Request) {
 
 // Counts is what GET /api/v1/stats tells.
 type Counts struct {
-	At      time.Time   `json:"at"`
-	Ready   bool        `json:"ready"`
-	Broker  midge.Stats `json:"broker"`
-	Process Process     `json:"process"`
+	At      time.Time       `json:"at"`
+	Ready   bool            `json:"ready"`
+	Broker  midge.Stats     `json:"broker"`
+	Shield  *protect.Counts `json:"shield,omitempty"`
+	Process Process         `json:"process"`
 }
 
 func (h *Handler) stats(w http.ResponseWriter, _ *http.Request) {
-	answer(w, http.StatusOK, Counts{time.Now(), h.notReady() == nil, h.b.Stats(), readProcess()})
+	answer(w, http.StatusOK, Counts{time.Now(), h.notReady() == nil, h.b.Stats(), h.guarded(), readProcess()})
 }

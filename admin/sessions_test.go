@@ -183,7 +183,7 @@ func TestSlow(t *testing.T) {
 		if got := names(l); !slices.Equal(got, []string{"stalled", "away"}) {
 			t.Fatalf("%q", got)
 		}
-		if s := l.Sessions[0]; s.Stalled != 5 || s.QueuedBytes < 60<<10 {
+		if s := l.Sessions[0]; s.Stalled != 4 || s.QueuedBytes < 60<<10 {
 			t.Errorf("%+v", s)
 		}
 		if s := l.Sessions[1]; s.Queued != 1 {

@@ -146,19 +146,22 @@ func (v *viewer) do(ctx context.Context, a top.Action) (quit bool) {
 func (v *viewer) look(ctx context.Context, q admin.Query) {
 	tick := time.NewTicker(v.every)
 	defer tick.Stop()
+	v.sample(ctx, q, true)
 	for {
-		v.sample(ctx, q)
 		select {
 		case <-ctx.Done():
 			return
 		case q = <-v.queries:
+			v.sample(ctx, q, false) // a rate over no time is none
 		case <-tick.C:
+			v.sample(ctx, q, true)
 		}
 	}
 }
 
-// sample asks once, and hands on each answer when it comes.
-func (v *viewer) sample(ctx context.Context, q admin.Query) {
+// sample asks for the list, and before that for all the rest if that is wished
+// for, and hands on each answer when it comes.
+func (v *viewer) sample(ctx context.Context, q admin.Query, all bool) {
 	hand := func(s top.Sample, err error) bool {
 		if s.At, s.Err = time.Now(), err; err != nil {
 			s = top.Sample{At: s.At, Err: err}
@@ -169,13 +172,15 @@ func (v *viewer) sample(ctx context.Context, q admin.Query) {
 		}
 		return err == nil && ctx.Err() == nil
 	}
-	counts, err := v.c.Stats(ctx)
-	if !hand(top.Sample{Counts: counts}, err) {
-		return
-	}
-	slow, err := v.c.Slow(ctx, 20)
-	if !hand(top.Sample{Slow: slow}, err) {
-		return
+	if all {
+		counts, err := v.c.Stats(ctx)
+		if !hand(top.Sample{Counts: counts}, err) {
+			return
+		}
+		slow, err := v.c.Slow(ctx, 20)
+		if !hand(top.Sample{Slow: slow}, err) {
+			return
+		}
 	}
 	list, err := v.c.Sessions(ctx, q)
 	hand(top.Sample{List: list}, err)

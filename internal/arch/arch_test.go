@@ -34,6 +34,7 @@ var arrows = map[string][]string{
 	"internal/arch":      {},
 	"internal/top":       {"admin"},
 	"internal/screen":    {},
+	"internal/record":    {"internal/screen", "client", "mqtt", "packet"},
 	"internal/flight":    {},
 	"internal/gate":      {},
 	"transport":          {},

@@ -189,6 +189,17 @@ func (m *Model) troubles(w int) string {
 	})
 	add("denied", func(c *admin.Counts) uint64 { return sumOf(c.Broker.Denied) })
 	add("limited", func(c *admin.Counts) uint64 { return sumOf(c.Broker.Limited) })
+	if m.counts.Shield != nil {
+		add("turned away", func(c *admin.Counts) uint64 {
+			if c.Shield == nil {
+				return 0
+			}
+			return c.Shield.Banned + c.Shield.PerAddress + c.Shield.PerUser + c.Shield.HalfOpen + c.Shield.Rate
+		})
+		if n := m.counts.Shield.Bans; n > 0 {
+			all = append(all, piece{yellow, "bans " + number(float64(n))})
+		}
+	}
 	if m.counts.Broker.StoreStuck {
 		all = append(all, piece{red, "THE STORE TAKES NOTHING"})
 	}

@@ -20,6 +20,9 @@ type Sample struct {
 	Err    error // why there is no more
 }
 
+// soonest is how far apart two counts are at least for a rate to say something.
+const soonest = 100 * time.Millisecond
+
 // keepRates is how many a sparkline has at most.
 const keepRates = 240
 
@@ -122,6 +125,9 @@ func (m *Model) Feed(s Sample) {
 // count takes counters, and what passed since the ones before. A broker that
 // has been restarted begins anew.
 func (m *Model) count(c *admin.Counts) {
+	if m.counts != nil && c.At.Sub(m.counts.At) < soonest {
+		return
+	}
 	m.before, m.counts = m.counts, c
 	if m.before == nil || !m.before.Broker.Started.Equal(c.Broker.Started) {
 		m.before = nil

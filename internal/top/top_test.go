@@ -12,6 +12,7 @@ import (
 
 	"github.com/midgemq/midge"
 	"github.com/midgemq/midge/admin"
+	"github.com/midgemq/midge/protect"
 )
 
 var update = flag.Bool("update", false, "write the frames of testdata")
@@ -31,6 +32,7 @@ func sampleAt(n int) Sample {
 		Out: midge.Traffic{Messages: 9_000_000 + 98_000*uint64(n), Bytes: 400_000_000 + 9_800_000*uint64(n)},
 	}
 	c.Broker.Dropped.Slow, c.Broker.Denied.Connects = 3*uint64(n), 7
+	c.Shield = &protect.Counts{Bans: 2, Banned: 1, Rate: 4}
 	c.Process = admin.Process{Heap: 31 << 20, Sys: 90 << 20, MemoryLimit: 512 << 20, Resident: 84 << 20, CPU: 100 + 0.34*float64(n), Files: 1240, MaxFiles: 20_000}
 	list := &admin.List{At: at, Found: 1204}
 	for i := range 40 {
