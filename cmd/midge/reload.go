@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -54,13 +54,9 @@ func reloadCmd(_ context.Context, args []string, out, errs io.Writer) error {
 	if *pidFile == "" {
 		return usage(fs, errors.New("which process? name its pid_file with --pid-file, or a configuration that has one with -c"))
 	}
-	text, err := os.ReadFile(*pidFile)
+	pid, err := readPID(*pidFile)
 	if err != nil {
-		return fmt.Errorf("%w\nis midge running, with pid_file in its configuration?", err)
-	}
-	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
-	if err != nil || pid <= 1 {
-		return fmt.Errorf("%s holds no process number", *pidFile)
+		return err
 	}
 	if err := hangUp(pid); err != nil {
 		return fmt.Errorf("process %d of %s: %w", pid, *pidFile, err)
@@ -99,7 +95,7 @@ func (f *serveFlags) sources() []string {
 	return slices.DeleteFunc(append([]string{f.file, f.mosquitto}, f.included...), func(s string) bool { return s == "" })
 }
 
-// stamps say which state of each file was read. They are taken before the
+// stamps say which state of each file, and of those in a folder, was read. They are taken before the
 // reading, so that no change falls between the two.
 type stamps map[string]stamp
 
@@ -113,7 +109,16 @@ func stampOf(file string) stamp {
 	if err != nil {
 		return stamp{size: -1} // a file that comes to be is a change, too
 	}
-	return stamp{size: info.Size(), changed: info.ModTime().UnixNano()}
+	s := stamp{size: info.Size(), changed: info.ModTime().UnixNano()}
+	if info.IsDir() {
+		inside, _ := filepath.Glob(filepath.Join(file, "*"))
+		for _, f := range inside {
+			if info, err := os.Stat(f); err == nil && !info.IsDir() {
+				s.size, s.changed = s.size+info.Size(), max(s.changed, info.ModTime().UnixNano())
+			}
+		}
+	}
+	return s
 }
 
 // add stamps the files that have none.

@@ -197,6 +197,12 @@ func TestStampsAreTakenBeforeReading(t *testing.T) {
 	if !seen.stale([]string{file}) {
 		t.Error("a change was missed")
 	}
+	folder := []string{filepath.Dir(file)} // of authorities, say
+	seen.add(folder)
+	writeFile(t, file, "xyz")
+	if !seen.stale(folder) {
+		t.Error("a change of a file in a folder was missed")
+	}
 }
 
 // A log that was moved away is begun anew.

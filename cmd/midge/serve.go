@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"os"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -169,6 +170,7 @@ type running struct {
 	level  *slog.LevelVar
 
 	logFile *logFile // nil: none
+	pid     *os.File // nil: none
 }
 
 // farewell is how long the end may take; a disk that hangs must not keep the
@@ -204,7 +206,7 @@ func (r *running) until(ctx context.Context) error {
 	watching.Go(func() { newSettler().run(ctx) })
 	r.reloadUntil(ctx, b, told)
 	defer r.trace.end() // with the broker
-	removePID(r.cfg.Process.PIDFile)
+	removePID(r.pid)
 	r.svc.tell(r.svc.Stopping())
 	fmt.Fprintln(r.out, "midge: stopping")
 	ended := make(chan error, 1)
@@ -241,7 +243,7 @@ func (r *running) start() (*midge.Broker, error) {
 	if err := r.svc.serveSockets(b, r.doors); err != nil {
 		return nil, errors.Join(err, b.Close())
 	}
-	if err := writePID(r.cfg.Process.PIDFile); err != nil {
+	if r.pid, err = writePID(r.cfg.Process.PIDFile); err != nil {
 		return nil, errors.Join(err, b.Close())
 	}
 	return b, nil

@@ -13,7 +13,6 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/midgemq/midge/internal/config"
@@ -52,7 +51,7 @@ func (f *serveFlags) config() (c *config.Config, err error) {
 		if err != nil {
 			return nil, err
 		}
-		c, f.included = r.Config, r.Files
+		c, f.included = r.Config, slices.Concat(r.Files, r.Dirs)
 	case f.file != "":
 		if c, err = config.Load(f.file); err != nil {
 			return nil, err
@@ -246,23 +245,6 @@ func applyMemory(c *config.Config) {
 		target = environMemory
 	}
 	debug.SetMemoryLimit(target)
-}
-
-// writePID leaves the process number where midge reload finds it.
-func writePID(path string) error {
-	if path == "" {
-		return nil
-	}
-	if err := os.WriteFile(path, []byte(strconv.Itoa(os.Getpid())+"\n"), 0o644); err != nil {
-		return fmt.Errorf("pid_file: %w", err)
-	}
-	return nil
-}
-
-func removePID(path string) {
-	if path != "" {
-		os.Remove(path) // gone already is as well
-	}
 }
 
 // unixURL is a socket's: # ? and % are part of its name.

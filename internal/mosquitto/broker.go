@@ -195,6 +195,7 @@ func (p *parser) includeDir(dir string) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	p.dirs = append(p.dirs, dir)
 	p.depth++
 	defer func() { p.depth-- }()
 	for _, f := range files {

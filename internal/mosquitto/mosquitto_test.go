@@ -260,7 +260,7 @@ func TestInclude(t *testing.T) {
 	for _, l := range r.Config.Listeners {
 		got = append(got, l.URL+" "+string(rune('0'+l.MaxConnections)))
 	}
-	if want := "tcp://:1883 3,tcp://:9 9,tcp://:1 1,tcp://:2 0"; strings.Join(got, ",") != want || len(r.Files) != 4 {
+	if want := "tcp://:1883 3,tcp://:9 9,tcp://:1 1,tcp://:2 0"; strings.Join(got, ",") != want || len(r.Files) != 4 || len(r.Dirs) != 1 {
 		t.Errorf("%s\n%v", strings.Join(got, ","), r.Files)
 	}
 }

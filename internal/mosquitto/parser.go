@@ -26,6 +26,7 @@ func (n Note) String() string { return n.Place + ": " + n.Directive + ": " + n.T
 type Read struct {
 	Config *config.Config
 	Files  []string // read on the way
+	Dirs   []string // in which others may come to be
 	Notes  []Note   // in their order
 }
 
@@ -49,6 +50,7 @@ type parser struct {
 	notes []Note
 	errs  []error
 	files []string
+	dirs  []string
 	depth int
 	place string // file:line
 
@@ -80,7 +82,7 @@ func Load(path string) (*Read, error) {
 	if err := p.finish(); err != nil {
 		return nil, fmt.Errorf("mosquitto: %w", err)
 	}
-	return &Read{Config: p.c, Files: p.files, Notes: p.notes}, nil
+	return &Read{Config: p.c, Files: p.files, Dirs: p.dirs, Notes: p.notes}, nil
 }
 
 func (p *parser) file(path string) error {
