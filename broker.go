@@ -189,11 +189,11 @@ func (b *Broker) Ready() error {
 // start has one connection served, by a loop or in a goroutine of its own.
 func (b *Broker) start(nc transport.Conn, l *listening) {
 	b.mu.Lock()
-	full := b.bounds.Load().MaxConnections > 0 && len(b.conns) >= b.bounds.Load().MaxConnections
-	if b.closed || full || b.starved() {
+	crowded := b.bounds.Load().MaxConnections > 0 && len(b.conns) >= b.bounds.Load().MaxConnections
+	if b.closed || crowded || b.tooMuch(full) {
 		b.mu.Unlock()
 		nc.Close()
-		if full {
+		if crowded {
 			b.count.refused.full.Add(1)
 			b.sayOfStrangers(slog.LevelWarn, "connection refused: limit reached", "remote", nc.RemoteAddr(), "limit", b.bounds.Load().MaxConnections)
 		}

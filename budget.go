@@ -32,12 +32,12 @@ const (
 	plenty shortage = iota
 
 	// From three quarters of the budget on the broker takes on nothing new to
-	// keep: retained messages, subscriptions, sessions. QoS 0 goes to nobody
-	// who is behind.
+	// keep for long: retained messages, sessions that outlive their connections.
+	// QoS 0 goes to nobody who is behind.
 	tight
 
-	// From seven eighths on it takes no message of QoS 1 or 2 that somebody
-	// would have to wait for.
+	// From seven eighths on it takes no other session or subscription that is
+	// new, and no message of QoS 1 or 2 that somebody would have to wait for.
 	short
 
 	// Of what is beyond nobody's queue gets any, and nobody may connect.
@@ -130,22 +130,13 @@ func (q queue) weight() int { return q.size() + q.len()*slotCost }
 // nodes are levels of filters and topics.
 func (b *Broker) nodes() int64 { return b.index.Nodes() + b.retained.Nodes() }
 
-// starved reports whether nobody more may connect, and counts that.
-func (b *Broker) starved() bool {
-	if b.bounds.Load().MaxMemory == 0 || b.weigh() < full {
-		return false
-	}
-	b.count.limited.memory.Add(1)
-	return true
-}
-
 // errShort is what a client is told whose wish would take memory.
 var errShort = &Refusal{Code: mqtt.QuotaExceeded, Reason: "the server is short of memory"}
 
-// tooMuch reports whether what would take memory for long has to be refused,
-// and counts that.
-func (b *Broker) tooMuch() bool {
-	if b.bounds.Load().MaxMemory == 0 || b.weigh() < tight {
+// tooMuch reports whether what may not be had from a shortage on has to be
+// refused, and counts that.
+func (b *Broker) tooMuch(from shortage) bool {
+	if b.bounds.Load().MaxMemory == 0 || b.weigh() < from {
 		return false
 	}
 	b.count.limited.memory.Add(1)

@@ -112,9 +112,10 @@ type Config struct {
 	// 1<<50]; 0: no bound but the others. Counted are queues, messages in flight,
 	// retained ones, subscriptions, sessions, wills, connections and what waits
 	// for slow sockets; a message that waits for several counts for each. From
-	// three quarters on nothing new is kept ("quota exceeded") and QoS 0 goes to
-	// nobody who lags; from seven eighths on no message of QoS 1 or 2 is taken
-	// that somebody would have to wait for; beyond, nobody may connect. What
+	// three quarters on retained messages and sessions to be kept are refused
+	// ("quota exceeded") and QoS 0 goes to nobody who lags; from seven eighths on
+	// every new session and subscription, and messages of QoS 1 or 2 that
+	// somebody would have to wait for; beyond, nobody may connect. What
 	// several loops do at once may take it over the bound, by no more than 8 KiB
 	// a connection. What is there already stays.
 	MaxMemory int

@@ -39,7 +39,11 @@ func (b *Broker) claim(sc *scratch, c *conn, clean bool) (s *session, present bo
 			}
 			continue
 		}
-		if old == nil && b.tooMuch() {
+		from := short
+		if c.expiry.Load() > 0 {
+			from = tight
+		}
+		if old == nil && b.tooMuch(from) {
 			b.mu.Unlock()
 			return nil, false, errShort
 		}

@@ -45,7 +45,7 @@ func (b *Broker) retain(sc *scratch) bool {
 		if old != nil {
 			n, bytes = 0, bytes-old.size()
 		}
-		ok := (bytes <= 0 || !b.tooMuch()) && b.stored.add(n, bytes, b.bounds.Load())
+		ok := (bytes <= 0 || !b.tooMuch(tight)) && b.stored.add(n, bytes, b.bounds.Load())
 		if ok && b.keep != nil {
 			b.keep.st.Append(&store.Op{Kind: store.Retain, Message: sc.number, Filter: topic})
 		}

@@ -103,7 +103,7 @@ func (c *conn) subscribeOne(sc *scratch, p *packet.Subscribe, req packet.Subscri
 		c.b.count.limited.subscriptions.Add(1)
 		return nil, false, mqtt.QuotaExceeded
 	}
-	if old == nil && c.b.tooMuch() {
+	if old == nil && c.b.tooMuch(short) {
 		s.mu.Unlock()
 		return nil, false, mqtt.QuotaExceeded
 	}

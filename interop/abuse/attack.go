@@ -26,7 +26,10 @@ type attack struct {
 
 // attacks are all there are, in the order they are run. Each stands in a file
 // of its own.
-var attacks = []attack{halfOpen, halfOpenBounded, failedLogins, flapping, takeovers}
+var attacks = []attack{
+	halfOpen, halfOpenBounded, failedLogins, flapping, takeovers,
+	heldFlood, refusedFlood, replay, refusedReplay, bomb,
+}
 
 // A field is where an attacker stands.
 type field struct {
@@ -47,11 +50,16 @@ func (f *field) scale(n int) int { return max(1, int(f.size*float64(n))) }
 
 // tell notes what became of one attempt, in few words.
 func (f *field) tell(format string, args ...any) {
+	f.tells(1, format, args...)
+}
+
+// tells is tell for n attempts.
+func (f *field) tells(n uint64, format string, args ...any) {
 	what := fmt.Sprintf(format, args...)
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.done++
-	f.told[what]++
+	f.done += n
+	f.told[what] += n
 }
 
 // source is one of an attacker's own addresses.

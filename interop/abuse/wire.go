@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -14,7 +15,11 @@ import (
 )
 
 // A raw is a connection without manners.
-type raw struct{ *net.TCPConn }
+type raw struct {
+	*net.TCPConn
+	r    *bufio.Reader // once it has been let in
+	body []byte
+}
 
 // dialRaw connects from one of the machine's own addresses. What it closes is
 // gone at once and takes no port along.
@@ -26,7 +31,7 @@ func dialRaw(ctx context.Context, home, addr string) (*raw, error) {
 	}
 	tc := nc.(*net.TCPConn)
 	tc.SetLinger(0)
-	return &raw{tc}, nil
+	return &raw{TCPConn: tc}, nil
 }
 
 // hello is a CONNECT of 5.0.
