@@ -23,7 +23,8 @@ import (
 // checked at once, one comparison is made once however many ask for it, and
 // its outcome is remembered. Those who wait are served by address in turn; one
 // too many is refused with "server busy". A user that does not exist costs the
-// client as long as one that does.
+// client as long as one that does. While a hash is computed, Go's scheduler has
+// a processor more (runtime.GOMAXPROCS), for everybody else.
 type Passwords struct {
 	path string // immutable
 	*effort
@@ -146,6 +147,7 @@ func (p *Passwords) compare(ctx context.Context, c *midge.Connect, hash *Hash, t
 // check computes a hash: that of somebody else for a user who does not exist.
 func (p *Passwords) check(hash *Hash, password []byte) bool {
 	p.checks.Add(1)
+	defer spares.lend()()
 	if hash != nil {
 		return hash.Matches(password)
 	}

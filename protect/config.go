@@ -65,7 +65,7 @@ type Tolerance struct {
 }
 
 // MaxWait is how long a connection may wait for Rate and RatePerAddress.
-const MaxWait = 2 * time.Second
+const MaxWait = time.Second
 
 var loopback = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
 

@@ -14,7 +14,7 @@ type Protect struct {
 	PerAddress     int      `toml:"connections_per_address" live:"yes" help:"Connections of one address at once; of IPv6, of a /64. 0: no bound."`
 	HalfOpen       int      `toml:"half_open_per_address" live:"yes" help:"Of these, those that have not been let in yet; 0: no bound."`
 	PerUser        int      `toml:"clients_per_user" live:"yes" help:"Clients of one user name at once; 0: no bound."`
-	Rate           int      `toml:"connect_rate" live:"yes" help:"Connections admitted in a second; as many may come at once. What is beyond waits, for 2s at most, and is refused then. 0: no bound."`
+	Rate           int      `toml:"connect_rate" live:"yes" help:"Connections admitted in a second; as many may come at once. What is beyond waits, for 1s at most, and is refused then. 0: no bound."`
 	RatePerAddress int      `toml:"connect_rate_per_address" live:"yes" help:"The same of one address; 0: no bound."`
 	FailedLogins   int      `toml:"failed_logins" live:"yes" help:"Logins of an address that may fail within the time of within, before it is banned; 0: any number."`
 	Flaps          int      `toml:"flaps" live:"yes" help:"Connections of a client that may end within that time, before its identifier is banned at its address; 0: any number."`

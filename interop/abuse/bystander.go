@@ -36,6 +36,7 @@ func newBystander(ctx context.Context, addr string) (*bystander, error) {
 			b.came <- binary.BigEndian.Uint64(m.Payload)
 		}
 	}
+	o.MaxInflight = 65535 // who waits for room is not served in order
 	var err error
 	if b.c, err = dialFrom(ctx, bystanderHome, addr, o); err != nil {
 		return nil, fmt.Errorf("bystander: %w", err)
