@@ -115,8 +115,12 @@ func fields(v any) (all []value) {
 
 func (h *Handler) metrics(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
-	s := scrape{Stats: h.b.Stats(), Process: readProcess(), shield: h.guarded(), ready: h.notReady() == nil}
+	s := h.scrape()
 	expose(w, &s)
+}
+
+func (h *Handler) scrape() scrape {
+	return scrape{Stats: h.b.Stats(), Process: readProcess(), shield: h.guarded(), ready: h.notReady() == nil}
 }
 
 var escaped = strings.NewReplacer(`\`, `\\`, "\n", `\n`, `"`, `\"`)
