@@ -82,7 +82,7 @@ func TestDocumentKnowsNoOtherMetrics(t *testing.T) {
 	}
 	names := regexp.MustCompile(`\b(midge|process|go)_[a-z_]+`).FindAllString(string(text), -1)
 	for _, name := range names {
-		if !known[name] {
+		if !known[name] && !strings.HasPrefix(name, "midge_telemetry_") { // those it sends itself
 			t.Errorf("there is no metric %s", name)
 		}
 	}

@@ -74,8 +74,11 @@ func (c *Config) Check() error {
 		if u[1] == "" || u[1] == None {
 			continue
 		}
-		if parsed, err := url.Parse(u[1]); err != nil || parsed.Host == "" || parsed.Scheme != "http" && parsed.Scheme != "https" {
+		switch parsed, err := url.Parse(u[1]); {
+		case err != nil || parsed.Host == "" || parsed.Scheme != "http" && parsed.Scheme != "https":
 			fail("%s: %q is no URL such as http://127.0.0.1:4318", u[0], u[1])
+		case parsed.User != nil: // it would be in the log
+			fail("%s: a user and a password belong into a header, not into the URL", u[0])
 		}
 	}
 	if c.Interval != 0 && c.Interval < time.Second {

@@ -10,6 +10,7 @@ import (
 func TestCheck(t *testing.T) {
 	for want, c := range map[string]Config{
 		"endpoint": {Endpoint: "localhost:4318"},
+		"header":   {Endpoint: "http://u:s3cret@x"},
 		"traces":   {Traces: "grpc://x"},
 		"metrics":  {Metrics: "http://"},
 		"interval": {Interval: time.Millisecond},
@@ -17,7 +18,7 @@ func TestCheck(t *testing.T) {
 		"ratio":    {Ratio: 1.5},
 		"ratio: N": {Ratio: math.NaN()},
 	} {
-		if err := c.Check(); err == nil || !strings.Contains(err.Error(), want) {
+		if err := c.Check(); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "s3cret") {
 			t.Errorf("%+v: %v", c, err)
 		}
 	}

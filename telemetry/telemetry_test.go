@@ -6,6 +6,9 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"regexp"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -61,6 +64,24 @@ func TestSamplerBound(t *testing.T) {
 	}
 	if n := len(e.some()); n != journeysSent || !(sampler{e}).Sample(nil) {
 		t.Errorf("%d are taken", n)
+	}
+}
+
+// The document names what an Exporter says of itself.
+func TestDocument(t *testing.T) {
+	text, err := os.ReadFile("../docs/observability.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := regexp.MustCompile(`midge_telemetry_[a-z_]+`).FindAllString(string(text), -1)
+	for _, s := range new(Exporter).own() {
+		if !slices.Contains(named, s.Name) {
+			t.Errorf("%s is not named", s.Name)
+		}
+		named = slices.DeleteFunc(named, func(name string) bool { return name == s.Name })
+	}
+	if len(named) > 0 {
+		t.Errorf("there is no %s", named)
 	}
 }
 

@@ -7,7 +7,7 @@ import (
 
 func TestPartial(t *testing.T) {
 	answer := appendMessage(nil, 1, func(b []byte) []byte {
-		b = appendFixed64(appendFixed32(appendDouble(nil, 7, 1), 8, 2), 9, 3)
+		b = appendFixed64(appendFixed32(appendDouble(b, 7, 1), 8, 2), 9, 3)
 		return appendBytes(appendUint(b, 1, 300), 2, "no room")
 	})
 	answer = append(appendUint(nil, 5, 9), answer...)

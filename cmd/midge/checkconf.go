@@ -34,7 +34,8 @@ func checkConfig(f *serveFlags, out io.Writer) error {
 	}
 	rules, _, err := allRules(c, nil)
 	_, bad := adminRulesFor(&c.Admin)
-	if err := errors.Join(err, bad); err != nil {
+	_, worse := telemetryFor(c)
+	if err := errors.Join(err, bad, worse); err != nil {
 		return err
 	}
 	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)

@@ -46,6 +46,9 @@ func reloadCmd(_ context.Context, args []string, out, errs io.Writer) error {
 		if err == nil {
 			_, err = adminRulesFor(&c.Admin)
 		}
+		if err == nil {
+			_, err = telemetryFor(c)
+		}
 		if err != nil {
 			return fmt.Errorf("%w\nnothing was reloaded", err)
 		}
@@ -156,6 +159,8 @@ func (r *running) reload(b *midge.Broker) {
 	}
 	c, live, restart := r.cfg.Take(c)
 	rules, err := adminRulesFor(&c.Admin)
+	send, bad := telemetryFor(c)
+	err = errors.Join(err, bad)
 	if err != nil {
 		r.log.Error("nothing was reloaded", "error", err)
 		return
@@ -176,6 +181,7 @@ func (r *running) reload(b *midge.Broker) {
 	}
 	applyMemory(c)
 	r.trace.apply(b, c.Trace, r.log)
+	r.sending.apply(send, b, r.shield, r.log)
 	r.admin.apply(rules)
 	r.cfg = c
 	if len(restart) > 0 {

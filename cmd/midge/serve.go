@@ -156,18 +156,19 @@ Examples:
 
 // A running is one broker with all that belongs to it.
 type running struct {
-	cfg    *config.Config // owned by the goroutine of until
-	flags  *serveFlags
-	seen   stamps // of the files that cfg was read from; owned by the goroutine of until
-	svc    *service
-	doors  *doors
-	data   *disk.Store // nil: none
-	admin  *adminServer
-	shield *protect.Shield
-	trace  traceLog
-	out    io.Writer
-	log    *slog.Logger
-	level  *slog.LevelVar
+	cfg     *config.Config // owned by the goroutine of until
+	flags   *serveFlags
+	seen    stamps // of the files that cfg was read from; owned by the goroutine of until
+	svc     *service
+	doors   *doors
+	data    *disk.Store // nil: none
+	admin   *adminServer
+	shield  *protect.Shield
+	trace   traceLog
+	sending sending
+	out     io.Writer
+	log     *slog.Logger
+	level   *slog.LevelVar
 
 	logFile *logFile // nil: none
 	pid     *os.File // nil: none
@@ -184,6 +185,10 @@ func (r *running) until(ctx context.Context) error {
 	if r.data != nil {
 		closeData = r.data.Close
 	}
+	send, err := telemetryFor(r.cfg)
+	if err != nil {
+		return errors.Join(err, closeData())
+	}
 	told, stop := hangUps() // before anybody learns of the process
 	defer stop()
 	b, err := r.start()
@@ -193,10 +198,11 @@ func (r *running) until(ctx context.Context) error {
 	if r.admin, err = openAdmin(&r.cfg.Admin, b, r.shield, r.log); err != nil {
 		return errors.Join(err, b.Close(), closeData())
 	}
+	r.trace.apply(b, r.cfg.Trace, r.log)
+	r.sending.apply(send, b, r.shield, r.log)
 	greet(r.out, b.Addrs())
 	r.admin.greet(r.out)
 	sayWhoComesIn(r.log, r.cfg)
-	r.trace.apply(b, r.cfg.Trace, r.log)
 	r.svc.tell(r.svc.Ready())
 	if r.data != nil {
 		debug.FreeOSMemory() // what reading the folder took is not needed again
@@ -212,6 +218,7 @@ func (r *running) until(ctx context.Context) error {
 	ended := make(chan error, 1)
 	go func() {
 		watching.Wait()
+		r.sending.end()
 		ended <- errors.Join(b.Close(), closeData(), r.admin.close())
 	}()
 	select {

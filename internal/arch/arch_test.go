@@ -23,13 +23,14 @@ var arrows = map[string][]string{
 	"flow":   {"mqtt"},
 	"link":   {"mqtt", "packet", "flow", "topic"},
 
+	"telemetry":          {"", "admin", "mqtt", "trace"},
 	"trace":              {"mqtt", "packet", "topic"},
 	"internal/index":     {},
 	"internal/readbuf":   {},
 	"internal/systemd":   {},
 	"internal/man":       {},
 	"internal/mosquitto": {"internal/config"},
-	"internal/config":    {"", "trace", "protect", "mqtt", "auth", "transport", "store/disk"},
+	"internal/config":    {"", "trace", "telemetry", "protect", "mqtt", "auth", "transport", "store/disk"},
 	"internal/vfs":       {},
 	"internal/arch":      {},
 	"internal/top":       {"admin"},
@@ -43,7 +44,7 @@ var arrows = map[string][]string{
 	"conform": {"mqtt"},                                                                                                         // docs/decisions/0004
 	"bench":   {"mqtt", "packet", "topic", "flow", "link", "transport"},
 
-	"cmd/midge": {"", "admin", "internal/top", "protect", "bench", "tiny", "tiny/host", "conform", "transport", "mqtt", "client", "topic", "store", "store/disk", "auth", "auth/jwt", "auth/web", "internal/systemd", "internal/config", "internal/mosquitto", "internal/man", "trace"},
+	"cmd/midge": {"", "admin", "internal/top", "protect", "bench", "tiny", "tiny/host", "conform", "transport", "mqtt", "client", "topic", "store", "store/disk", "auth", "auth/jwt", "auth/web", "internal/systemd", "internal/config", "internal/mosquitto", "internal/man", "trace", "telemetry"},
 
 	"store":           {"mqtt"},
 	"store/memory":    {"mqtt", "store"},

@@ -42,6 +42,7 @@ func (c *Config) Check() error {
 	c.checkIdle(fail)
 	c.Protect.check(fail)
 	c.Admin.check(func(key, format string, args ...any) { fail("admin."+key, format, args...) })
+	c.Telemetry.check(func(key, format string, args ...any) { fail("telemetry."+key, format, args...) })
 	c.Trace.check(func(key, format string, args ...any) { fail("trace."+key, format, args...) })
 	if _, _, err := c.Log.Slog(); err != nil {
 		fail("log.level", "%w", err)

@@ -20,6 +20,7 @@ type Config struct {
 	Admin     Admin      `toml:"admin" help:"What an operator sees and does: metrics, health, midge top. Off without a url."`
 	Log       Log        `toml:"log" help:"What an operator hears."`
 	Trace     Trace      `toml:"trace" help:"What happens around one client, user, address or topic, in the log, at info; several have to hold together. Nothing unless one is said. midge trace shows the same without a change here."`
+	Telemetry Telemetry  `toml:"telemetry" help:"Metrics and traces for an OpenTelemetry collector, over OTLP/HTTP. Off without an endpoint; OTEL_* variables say what is unsaid here."`
 	Process   Process    `toml:"process" help:"The process itself."`
 }
 
@@ -191,6 +192,8 @@ func Default() *Config {
 		Protect: defaultProtect(),
 		Admin:   Admin{UnixMode: "0600"},
 		Log:     Log{Level: "info", To: "stderr", Format: "text", Time: true},
+
+		Telemetry: Telemetry{Follow: true},
 	}
 }
 

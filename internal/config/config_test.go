@@ -25,7 +25,7 @@ func TestDefaultFile(t *testing.T) {
 	if empty := []string{}; true { // TOML has empty lists where Go has nil
 		l := &want.Listeners[0]
 		l.CRL, l.Ciphers, l.Origins, l.Protocols, l.Proxies, want.Auth.IDPrefixes = empty, empty, empty, empty, empty, empty
-		want.JWT.Algorithms, want.JWT.KeyFiles = empty, empty
+		want.JWT.Algorithms, want.JWT.KeyFiles, want.Telemetry.Attributes = empty, empty, empty
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("it says\n%+v\nand not\n%+v", got, want)

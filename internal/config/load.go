@@ -125,7 +125,7 @@ func (c *Config) Absolute() error {
 
 // paths are the fields that hold the name of a file or folder.
 func (c *Config) paths() []*string {
-	all := []*string{&c.Auth.PasswordFile, &c.Auth.ACLFile, &c.JWT.SecretFile, &c.HTTP.TokenFile, &c.Admin.TokenFile, &c.Admin.Cert, &c.Admin.Key, &c.Protect.BansFile, &c.Data.Dir, &c.Process.PIDFile}
+	all := []*string{&c.Auth.PasswordFile, &c.Auth.ACLFile, &c.JWT.SecretFile, &c.HTTP.TokenFile, &c.Admin.TokenFile, &c.Admin.Cert, &c.Admin.Key, &c.Telemetry.HeadersFile, &c.Telemetry.CAFile, &c.Protect.BansFile, &c.Data.Dir, &c.Process.PIDFile}
 	for i := range c.JWT.KeyFiles {
 		all = append(all, &c.JWT.KeyFiles[i])
 	}
