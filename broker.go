@@ -103,9 +103,7 @@ func New(cfg Config) (*Broker, error) {
 		if l.Options.Poller = nil; len(b.loops.all) > 0 {
 			l.Options.Poller = b.loops.poller
 		}
-		if l.Options.OnError == nil {
-			l.Options.OnError = func(err error) { b.sayOfStrangers(slog.LevelInfo, "listener", "url", l.URL, "error", err) }
-		}
+		l.Options.OnError = b.hearOf(l.URL, l.Options.OnError)
 		ln, err := transport.Listen(ctx, l.URL, l.Options)
 		if err == nil {
 			err = b.Serve(ln)
@@ -117,6 +115,24 @@ func New(cfg Config) (*Broker, error) {
 	}
 	b.work.Go(b.housekeep)
 	return b, nil
+}
+
+// hearOf counts what a listener survived, and tells told, or the log.
+func (b *Broker) hearOf(url string, told func(error)) func(error) {
+	if told == nil {
+		told = func(err error) { b.sayOfStrangers(slog.LevelInfo, "listener", "url", url, "error", err) }
+	}
+	return func(err error) {
+		var upgrade *transport.RefusedError
+		var proxy *transport.ProxyError
+		switch {
+		case errors.As(err, &upgrade):
+			b.count.refused.handshake.Add(1)
+		case errors.As(err, &proxy):
+			b.count.refused.proxy.Add(1)
+		}
+		told(err)
+	}
 }
 
 // Run serves cfg in the calling goroutine until ctx ends, then closes the

@@ -3,6 +3,7 @@ package midge_test
 import (
 	"context"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"testing"
@@ -57,6 +58,15 @@ func TestBehindAProxy(t *testing.T) {
 			p.publish("t", "x", mqtt.AtLeastOnce)
 			p.want(packet.PUBACK)
 			nc.Close()
+		}
+		if nc, err := dialURL(b.Addrs()[0]); err != nil {
+			t.Error(err)
+		} else if fmt.Fprint(nc, "no PROXY header"); true {
+			io.Copy(io.Discard, nc) // to the end, or to a reset
+			nc.Close()
+		}
+		if n := b.Stats().Refused; n.Proxy != 1 {
+			t.Errorf("%s: %+v", url, n)
 		}
 		if err := b.Close(); err != nil {
 			t.Error(err)

@@ -62,6 +62,7 @@ type Traffic struct {
 // Refused counts connections that nobody was let in by.
 type Refused struct {
 	Full      uint64 `json:"full"`      // Config.MaxConnections
+	Proxy     uint64 `json:"proxy"`     // no PROXY header, a bad one, or that of somebody who is no proxy
 	Accept    uint64 `json:"accept"`    // Hooks.Accept said no
 	Handshake uint64 `json:"handshake"` // of TLS or WebSocket
 	Connect   uint64 `json:"connect"`   // no CONNECT, a bad one, or one that was denied or for which there was no room
@@ -98,7 +99,7 @@ type Limited struct {
 	Memory        uint64 `json:"memory"`        // what was refused, or held back, for MaxMemory
 }
 
-func (r *Refused) all() uint64 { return r.Full + r.Accept + r.Handshake + r.Connect }
+func (r *Refused) all() uint64 { return r.Full + r.Proxy + r.Accept + r.Handshake + r.Connect }
 func (d *Dropped) all() uint64 { return d.Slow + d.Queue + d.Here + d.Lost }
 func (l *Limited) all() uint64 {
 	return l.Sessions + l.Subscriptions + l.Retained + l.Replays + l.Stuck + l.Topics + l.RateRefused + l.RateCutOff + l.Memory
@@ -135,7 +136,7 @@ type counters struct {
 
 	publishedHere, deliveredLocal atomic.Uint64
 
-	refused struct{ full, accept, handshake, connect atomic.Uint64 }
+	refused struct{ full, proxy, accept, handshake, connect atomic.Uint64 }
 	denied  struct{ connects, publishes, subscribes, wills atomic.Uint64 }
 	dropped struct{ slow, queue, here, lost atomic.Uint64 }
 	limited limited
@@ -168,7 +169,7 @@ func (b *Broker) Stats() Stats {
 		MostClients:   int(n.peak.Load()),
 		PublishedHere: n.publishedHere.Load(), DeliveredHere: n.deliveredLocal.Load(),
 		Connects: n.connects.Load(), SessionsEnded: n.expired.Load(), StalledClients: n.stalled.Load(),
-		Refused: Refused{n.refused.full.Load(), n.refused.accept.Load(), n.refused.handshake.Load(), n.refused.connect.Load()},
+		Refused: Refused{n.refused.full.Load(), n.refused.proxy.Load(), n.refused.accept.Load(), n.refused.handshake.Load(), n.refused.connect.Load()},
 		Denied:  Denied{n.denied.connects.Load(), n.denied.publishes.Load(), n.denied.subscribes.Load(), n.denied.wills.Load()},
 		Dropped: Dropped{n.dropped.slow.Load(), n.dropped.queue.Load(), n.dropped.here.Load(), n.dropped.lost.Load()},
 		Limited: n.limited.public(),

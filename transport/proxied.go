@@ -87,9 +87,9 @@ func (l *proxiedListener) acceptAll() {
 			return
 		}
 		if !l.trusts(c.RemoteAddr()) {
+			l.opts.report(&ProxyError{c.RemoteAddr(), errNotTrusted})
 			c.Close()
 			<-l.room
-			l.opts.report(&ProxyError{c.RemoteAddr(), errNotTrusted})
 			continue
 		}
 		go l.introduce(c)
@@ -116,13 +116,12 @@ func (l *proxiedListener) introduce(c net.Conn) {
 	l.mu.Unlock()
 	<-l.room
 	if err != nil {
-		remote := c.RemoteAddr()
-		c.Close()
 		select {
 		case <-l.closed: // which is why
 		default:
-			l.opts.report(&ProxyError{remote, err})
+			l.opts.report(&ProxyError{c.RemoteAddr(), err})
 		}
+		c.Close()
 		return
 	}
 	select {
