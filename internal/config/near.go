@@ -4,7 +4,7 @@ import "fmt"
 
 // suggest says which of names the writer may have meant; "" if none is near.
 func suggest(name string, names []string) string {
-	best, nearest := len(name)/2+1, ""
+	best, nearest := len(name)/3+1, ""
 	for _, n := range names {
 		if d := distance(name, n); d < best {
 			best, nearest = d, n

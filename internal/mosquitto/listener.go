@@ -32,7 +32,7 @@ func listenerDirectives() []Directive {
 		}},
 		{"bind_interface", Listener, Honoured, "`interface` (Linux)", text(func(l *listener) *string { return &l.Interface })},
 		{"cafile", Listener, Honoured, "`client_ca`, with require_certificate", text(func(l *listener) *string { return &l.cafile })},
-		{"capath", Listener, Honoured, "`client_ca`, with require_certificate", text(func(l *listener) *string { return &l.capath })},
+		{"capath", Listener, Differently, "`client_ca`, with require_certificate, where there is no cafile", text(func(l *listener) *string { return &l.capath })},
 		{"certfile", Listener, Honoured, "`cert`", text(func(l *listener) *string { return &l.Cert })},
 		{"keyfile", Listener, Honoured, "`key`", text(func(l *listener) *string { return &l.Key })},
 		{"ciphers", Listener, Differently, "`ciphers`: those named that are safe; OpenSSL's words for groups of them are passed over", (*parser).ciphers},
