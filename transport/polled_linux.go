@@ -103,7 +103,7 @@ func (l *polledListener) Accept() (net.Conn, error) {
 		return nil, &net.OpError{Op: "accept", Net: l.Addr().Network(), Addr: l.Addr(), Err: os.NewSyscallError("accept4", err)}
 	}
 	s := &Socket{p: l.poller(), fd: int32(nfd), kind: l.kind, away: true}
-	s.writable.Store(true)
+	s.set(writable)
 	if l.each != nil {
 		l.each(nfd)
 	}

@@ -201,27 +201,40 @@ func (p *Poller) drop(s *Socket) {
 type wheel struct {
 	slots [wheelSlots]*Socket // lists
 	n     int
-	at    int64 // the notch looked at last
+	at    notch // looked at last
 }
 
 const (
 	wheelSlots = 512
-	wheelNotch = int64(125 * time.Millisecond)
+	wheelNotch = 125 * time.Millisecond
 )
 
-// set has s fire at deadline or soon after.
-func (w *wheel) set(s *Socket, deadline, now int64) {
-	if s.linked && deadline >= s.due {
+// A notch is a time since the Poller was made, in so many wheelNotches: 17 years
+// in four bytes.
+type notch uint32
+
+func (n notch) time() time.Duration { return time.Duration(n) * wheelNotch }
+
+// notchAfter is the first one, but 0, that is not before d.
+func notchAfter(d time.Duration) notch {
+	return notch(min(max(1, (d+wheelNotch-1)/wheelNotch), math.MaxUint32))
+}
+
+// notchAt is the last one that is not after now, ns.
+func notchAt(now int64) notch { return notch(now / int64(wheelNotch)) }
+
+// set has s fire at deadline or soon after; now is in ns.
+func (w *wheel) set(s *Socket, deadline notch, now int64) {
+	if s.due != 0 && deadline >= s.due {
 		return // sooner than needed is where it is looked at again
 	}
 	w.remove(s)
 	if w.n == 0 {
-		w.at = now / wheelNotch
+		w.at = notchAt(now)
 	}
-	notch := min(max(deadline/wheelNotch+1, w.at+1), w.at+wheelSlots-1)
-	s.due = notch * wheelNotch
-	slot := &w.slots[notch%wheelSlots]
-	s.prev, s.next, s.linked = nil, *slot, true
+	s.due = min(max(deadline, w.at+1), w.at+wheelSlots-1)
+	slot := &w.slots[s.due%wheelSlots]
+	s.prev, s.next = nil, *slot
 	if s.next != nil {
 		s.next.prev = s
 	}
@@ -230,7 +243,7 @@ func (w *wheel) set(s *Socket, deadline, now int64) {
 }
 
 func (w *wheel) remove(s *Socket) {
-	if !s.linked {
+	if s.due == 0 {
 		return
 	}
 	if s.next != nil {
@@ -239,20 +252,20 @@ func (w *wheel) remove(s *Socket) {
 	if s.prev != nil {
 		s.prev.next = s.next
 	} else {
-		w.slots[s.due/wheelNotch%wheelSlots] = s.next
+		w.slots[s.due%wheelSlots] = s.next
 	}
-	s.prev, s.next, s.linked = nil, nil, false
+	s.prev, s.next, s.due = nil, nil, 0
 	w.n--
 }
 
-// turn fires what is due at now.
+// turn fires what is due at now, ns.
 func (w *wheel) turn(now int64, fire func(*Socket)) {
-	for w.n > 0 && w.at < now/wheelNotch {
+	for w.n > 0 && w.at < notchAt(now) {
 		w.at++
 		for s := w.slots[w.at%wheelSlots]; s != nil; {
 			next := s.next
 			w.remove(s)
-			if s.deadline > now {
+			if s.deadline > notchAt(now) {
 				w.set(s, s.deadline, now)
 			} else if s.deadline > 0 {
 				fire(s)
@@ -267,10 +280,10 @@ func (w *wheel) next(now int64) int {
 	if w.n == 0 {
 		return -1
 	}
-	for i := int64(1); i < wheelSlots; i++ {
+	for i := notch(1); i < wheelSlots; i++ {
 		if w.slots[(w.at+i)%wheelSlots] != nil {
-			return int(min(max(((w.at+i)*wheelNotch-now)/int64(time.Millisecond)+1, 0), math.MaxInt32))
+			return int(min(max((int64((w.at+i).time())-now)/int64(time.Millisecond)+1, 0), math.MaxInt32))
 		}
 	}
-	return int(wheelNotch / int64(time.Millisecond))
+	return int(wheelNotch / time.Millisecond)
 }

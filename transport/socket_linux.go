@@ -30,27 +30,35 @@ type Socket struct {
 
 	// Immutable.
 	p    *Poller
-	peer endpoint // unspecified for unix without a proxy
+	peer endpoint // unspecified for unix
 	fd   int32
+	kind socketKind
 
-	users    atomic.Int32 // who is in a system call, and the mark of a closed one
-	readable atomic.Bool  // reported by epoll and not read to the end since
-	ended    atomic.Bool  // epoll has reported the end, or an error: it will not again
-	writable atomic.Bool  // reported since the last write that found no room
-	expired  atomic.Bool  // the read deadline has passed
+	away  bool          // guarded by mu: taken by Leave, or not attached yet
+	users atomic.Int32  // who is in a system call, and the mark of a closed one
+	state atomic.Uint32 // see below
 
-	kind   socketKind // immutable
-	linked bool       // guarded by the Poller's mu: in the wheel
-	away   bool       // guarded by mu: taken by Leave, or not attached yet
+	giveUp notch      // guarded by mu: the write deadline; 0: none
+	cond   *sync.Cond // guarded by mu: of those who wait; nil until somebody does
 	mu     sync.Mutex
-	cond   *sync.Cond    // guarded by mu: of those who wait; nil until somebody does
-	giveUp time.Duration // guarded by mu: the write deadline, since the Poller's epoch; 0: none
 
 	// Guarded by the Poller's mu.
-	deadline   int64 // of reads, 0: none
-	due        int64 // when the wheel looks at it
+	deadline   notch // of reads; 0: none
+	due        notch // when the wheel looks at it; 0: it is not in the wheel
 	prev, next *Socket
 }
+
+// What a Socket's state says.
+const (
+	readable uint32 = 1 << iota // reported by epoll and not read to the end since
+	ended                       // epoll has reported the end, or an error: it will not again
+	writable                    // reported since the last write that found no room
+	expired                     // the read deadline has passed
+)
+
+func (s *Socket) is(state uint32) bool { return s.state.Load()&state != 0 }
+func (s *Socket) set(state uint32)     { s.state.Or(state) }
+func (s *Socket) unset(state uint32)   { s.state.And(^state) }
 
 // An endpoint is an address in few bytes.
 type endpoint struct {
@@ -119,7 +127,7 @@ func (s *Socket) Away() bool {
 func (s *Socket) Park() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.readable.Load() || s.expired.Load() || s.users.Load() >= closedMark {
+	if s.is(readable) || s.is(expired) || s.users.Load() >= closedMark {
 		return false
 	}
 	s.away = false
@@ -132,7 +140,7 @@ func (s *Socket) Park() bool {
 func (s *Socket) Doze() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.expired.Load() || s.users.Load() >= closedMark {
+	if s.is(expired) || s.users.Load() >= closedMark {
 		return false
 	}
 	s.away = false
@@ -144,13 +152,13 @@ func (s *Socket) report(events uint32) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if events&(syscall.EPOLLRDHUP|syscall.EPOLLHUP|syscall.EPOLLERR) != 0 {
-		s.ended.Store(true)
+		s.set(ended)
 	}
 	if events&^syscall.EPOLLOUT != 0 {
-		s.readable.Store(true)
+		s.set(readable)
 	}
 	if events&(syscall.EPOLLOUT|syscall.EPOLLHUP|syscall.EPOLLERR) != 0 {
-		s.writable.Store(true)
+		s.set(writable)
 	}
 	s.signalLocked()
 	return !s.away && events&^syscall.EPOLLOUT != 0
@@ -160,7 +168,7 @@ func (s *Socket) report(events uint32) bool {
 func (s *Socket) expire() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.expired.Store(true)
+	s.set(expired)
 	s.signalLocked()
 	return !s.away
 }
@@ -197,18 +205,18 @@ func (s *Socket) leave() {
 
 // More reports whether TryRead may have something to tell beyond what it told
 // last: more bytes than b had room for, or the end behind them.
-func (s *Socket) More() bool { return s.readable.Load() }
+func (s *Socket) More() bool { return s.is(readable) }
 
 // TryRead reads what there is, into b, which is not empty.
 func (s *Socket) TryRead(b []byte) (int, error) {
-	if s.expired.Load() {
+	if s.is(expired) {
 		return 0, os.ErrDeadlineExceeded
 	}
 	if !s.enter() {
 		return 0, net.ErrClosed
 	}
 	defer s.leave()
-	s.readable.Store(false) // before: what comes while we read counts
+	s.unset(readable) // before: what comes while we read counts
 	for {
 		n, _, errno := syscall.RawSyscall(syscall.SYS_READ, uintptr(s.fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)))
 		switch {
@@ -217,13 +225,13 @@ func (s *Socket) TryRead(b []byte) (int, error) {
 		case errno == syscall.EAGAIN:
 			return 0, ErrAgain
 		case errno != 0:
-			s.readable.Store(true)
+			s.set(readable)
 			return 0, s.failed("read", errno)
 		case n == 0:
-			s.readable.Store(true)
+			s.set(readable)
 			return 0, io.EOF
-		case int(n) == len(b), s.ended.Load():
-			s.readable.Store(true)
+		case int(n) == len(b), s.is(ended):
+			s.set(readable)
 		}
 		return int(n), nil
 	}
@@ -236,7 +244,7 @@ func (s *Socket) TryWrite(b []byte) (n int, err error) {
 		return 0, net.ErrClosed
 	}
 	defer s.leave()
-	s.writable.Store(false)
+	s.unset(writable)
 	for n < len(b) {
 		k, _, errno := syscall.RawSyscall(syscall.SYS_WRITE, uintptr(s.fd), uintptr(unsafe.Pointer(&b[n])), uintptr(len(b)-n))
 		switch {
@@ -249,7 +257,7 @@ func (s *Socket) TryWrite(b []byte) (n int, err error) {
 			n += int(k)
 		}
 	}
-	s.writable.Store(true)
+	s.set(writable)
 	return n, nil
 }
 
@@ -264,7 +272,7 @@ func (s *Socket) Read(b []byte) (int, error) {
 		if err != ErrAgain {
 			return n, err
 		}
-		s.wait(func() bool { return s.readable.Load() || s.expired.Load() })
+		s.wait(func() bool { return s.is(readable) || s.is(expired) })
 	}
 }
 
@@ -278,10 +286,10 @@ func (s *Socket) Write(b []byte) (n int, err error) {
 		}
 		late := false
 		s.wait(func() bool {
-			late = s.giveUp != 0 && time.Since(s.p.epoch) >= s.giveUp
-			return late || s.writable.Load()
+			late = s.giveUp != 0 && time.Since(s.p.epoch) >= s.giveUp.time()
+			return late || s.is(writable)
 		})
-		if late && !s.writable.Load() {
+		if late && !s.is(writable) {
 			return n, &net.OpError{Op: "write", Net: s.network(), Addr: s.RemoteAddr(), Err: os.ErrDeadlineExceeded}
 		}
 	}
@@ -298,7 +306,7 @@ func (s *Socket) wait(done func() bool) {
 	for !done() && s.users.Load() < closedMark {
 		var alarm *time.Timer
 		if s.giveUp != 0 {
-			alarm = time.AfterFunc(s.giveUp-time.Since(s.p.epoch), func() {
+			alarm = time.AfterFunc(s.giveUp.time()-time.Since(s.p.epoch), func() {
 				s.mu.Lock()
 				s.cond.Broadcast()
 				s.mu.Unlock()
@@ -318,15 +326,15 @@ func (s *Socket) SetReadDeadline(t time.Time) error {
 	defer p.mu.Unlock()
 	s.deadline = 0
 	if t.IsZero() {
-		s.expired.Store(false)
+		s.unset(expired)
 		return nil
 	}
 	now := p.now()
-	s.deadline = max(1, int64(t.Sub(p.epoch)))
-	if s.deadline > now {
-		s.expired.Store(false)
+	s.deadline = notchAfter(t.Sub(p.epoch))
+	if int64(t.Sub(p.epoch)) > now {
+		s.unset(expired)
 		p.wheel.set(s, s.deadline, now)
-		if s.due < p.until {
+		if int64(s.due.time()) < p.until {
 			p.wakeLocked()
 		}
 		return nil
@@ -344,7 +352,7 @@ func (s *Socket) SetWriteDeadline(t time.Time) error {
 	defer s.mu.Unlock()
 	s.giveUp = 0
 	if !t.IsZero() {
-		s.giveUp = t.Sub(s.p.epoch)
+		s.giveUp = notchAfter(t.Sub(s.p.epoch))
 	}
 	s.signalLocked()
 	return nil

@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"math"
 	"net"
 	"os"
 	"syscall"
 	"testing"
 	"time"
+	"unsafe"
 )
 
 // polled is a listener whose connections p watches, and a socket of it with the
@@ -198,7 +200,7 @@ func TestWheel(t *testing.T) {
 	at := int64(1e9)
 	socks := make([]*Socket, 500)
 	for i := range socks {
-		socks[i] = &Socket{deadline: at + int64(i*i)*int64(time.Millisecond)}
+		socks[i] = &Socket{deadline: notchAfter(time.Duration(at) + time.Duration(i*i)*time.Millisecond)}
 		w.set(socks[i], socks[i].deadline, at)
 	}
 	for i := 0; i < len(socks); i += 7 {
@@ -214,13 +216,24 @@ func TestWheel(t *testing.T) {
 		now += wait
 		w.turn(now, func(s *Socket) {
 			fired++
-			if s.deadline > now || now-s.deadline > 3*wheelNotch {
-				t.Errorf("a deadline at %d is told at %d", s.deadline, now)
+			if late := time.Duration(now) - s.deadline.time(); late < 0 || late > 3*wheelNotch {
+				t.Errorf("a deadline at %v is told %v late", s.deadline.time(), late)
 			}
 		})
 	}
 	if want := len(socks) - (len(socks)+6)/7; fired != want {
 		t.Errorf("%d deadlines were told, want %d", fired, want)
+	}
+}
+
+func TestNotch(t *testing.T) {
+	for d, want := range map[time.Duration]notch{-time.Hour: 1, 0: 1, wheelNotch: 1, wheelNotch + 1: 2, 1 << 62: math.MaxUint32} {
+		if got := notchAfter(d); got != want {
+			t.Errorf("%v ends in notch %d, want %d", d, got, want)
+		}
+	}
+	if n := unsafe.Sizeof(Socket{}); unsafe.Sizeof(uintptr(0)) == 8 && n > 112 {
+		t.Errorf("a Socket has %d bytes, more than 112", n)
 	}
 }
 
@@ -271,7 +284,7 @@ func TestSocketTellsTheEndBehindBytes(t *testing.T) {
 		if err == io.EOF {
 			break
 		}
-		if err == nil && s.ended.Load() {
+		if err == nil && s.is(ended) {
 			t.Fatalf("%q is told, and not that it is the end", got)
 		}
 	}
