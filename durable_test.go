@@ -223,6 +223,17 @@ func TestDiscardedStaysDiscarded(t *testing.T) {
 			synctest.Wait()
 			w.connect("s", func(c *packet.Connect) { c.CleanStart = false })
 		},
+		"forgotten": func(w *world, p *peer) {
+			w.b.Forget("s")
+			synctest.Wait()
+			w.connect("s", func(c *packet.Connect) { c.CleanStart = false })
+		},
+		"forgotten while away": func(w *world, p *peer) {
+			p.nc.Close()
+			synctest.Wait()
+			w.b.Forget("s")
+			w.connect("s", func(c *packet.Connect) { c.CleanStart = false })
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

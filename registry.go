@@ -160,6 +160,30 @@ func (b *Broker) release(s *session, forget bool) {
 	}
 }
 
+// Forget ends the session of a client as if it had expired: what waits for it,
+// its subscriptions and its will, said now, are gone. One that is connected is
+// disconnected as an administrator would, and has its session until then. It
+// reports whether there was one. It waits for nothing, but for hooks about the
+// will of a client that is away.
+func (b *Broker) Forget(clientID string) bool {
+	b.mu.Lock()
+	s := b.sessions[clientID]
+	if s == nil {
+		b.mu.Unlock()
+		return false
+	}
+	if c := s.owner; c != nil {
+		b.mu.Unlock()
+		c.expiry.Store(0)
+		c.kick(mqtt.AdministrativeAction, "")
+		return true
+	}
+	b.dropLocked(s)
+	b.mu.Unlock()
+	b.ending(s, s.end())
+	return true
+}
+
 // expire ends a session whose client has stayed away for too long.
 func (b *Broker) expire(s *session) {
 	b.mu.Lock()

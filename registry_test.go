@@ -192,3 +192,40 @@ func TestSessionOutlivesAFailedReturn(t *testing.T) {
 		}
 	})
 }
+
+// What is forgotten is gone: of one that is away at once, of one that is
+// connected with its connection.
+func TestForget(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, midge.Config{SysInterval: -1})
+		for _, id := range []string{"away", "here"} {
+			p, _ := w.hello(id, mqtt.V5)
+			p.subscribe("t", 1)
+			if id == "away" {
+				p.nc.Close()
+			}
+		}
+		synctest.Wait()
+		w.b.Publish(mqtt.Message{Topic: "t", QoS: 1})
+		if s := w.b.Stats(); s.Away != 1 || s.Queued != 1 || s.Subscriptions != 2 {
+			t.Fatalf("%+v", s)
+		}
+		for _, id := range []string{"away", "here"} {
+			if !w.b.Forget(id) {
+				t.Errorf("%s is not there", id)
+			}
+		}
+		synctest.Wait()
+		if s := w.b.Stats(); s.Clients+s.Away+s.Queued+s.Inflight+s.Subscriptions != 0 {
+			t.Errorf("%+v", s)
+		}
+		if w.b.Forget("away") || w.b.Forget("nobody") {
+			t.Error("what is gone was forgotten")
+		}
+		for _, id := range []string{"away", "here"} {
+			if _, k := w.hello(id, mqtt.V5); k.SessionPresent {
+				t.Errorf("%s has its session", id)
+			}
+		}
+	})
+}

@@ -123,6 +123,13 @@ func (c *Client) Unban(ctx context.Context, b Ban) error {
 	return err
 }
 
+// Forget ends the session of a client, connected or away, and what waits for it;
+// an [*Error] of status 404 says there is none.
+func (c *Client) Forget(ctx context.Context, id string) error {
+	_, err := ask[struct{}](ctx, c, http.MethodDelete, "/api/v1/clients", url.Values{"id": {id}, "forget": {"true"}}, nil)
+	return err
+}
+
 func (q *Query) values() url.Values {
 	v := url.Values{}
 	for key, value := range map[string]string{"state": q.State, "find": q.Find, "sort": q.Sort} {

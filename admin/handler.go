@@ -77,7 +77,7 @@ func New(cfg Config) *Handler {
 	h.offer("GET /api/v1/stats", "the same as JSON", h.stats)
 	h.offer("GET /api/v1/clients", "sessions: ?state= find= sort= limit= rates=", h.clients)
 	h.offer("GET /api/v1/clients/{id}", "one session; or ?id=", h.client)
-	h.offer("DELETE /api/v1/clients/{id}", "disconnect it; or ?id=", h.kick)
+	h.offer("DELETE /api/v1/clients/{id}", "disconnect it; or ?id=; forget=true ends its session, too", h.kick)
 	h.offer("DELETE /api/v1/clients", "", h.kick)
 	h.offer("GET /api/v1/slow", "subscribers that do not keep up, the worst first: ?limit=", h.slow)
 	h.offer("GET /api/v1/talkers", "who sends and gets most: ?by=messages|bytes&way=in|out|both&limit=", h.talkers)

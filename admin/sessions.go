@@ -98,10 +98,8 @@ func sum(way string, in, out float64) float64 {
 // parseQuery reads a Query from a URL.
 func parseQuery(v url.Values) (q Query, err error) {
 	q = Query{State: v.Get("state"), Find: v.Get("find"), Sort: v.Get("sort")}
-	if s := v.Get("rates"); s != "" {
-		if q.Rates, err = strconv.ParseBool(s); err != nil {
-			return q, &problem{http.StatusBadRequest, fmt.Sprintf("rates=%s is neither true nor false", s), "leave it out, or say rates=true"}
-		}
+	if q.Rates, err = truthOf(v.Get("rates"), "rates"); err != nil {
+		return q, err
 	}
 	if s := v.Get("limit"); s != "" {
 		if q.Limit, err = strconv.Atoi(s); err != nil || q.Limit < 1 {
@@ -109,6 +107,18 @@ func parseQuery(v url.Values) (q Query, err error) {
 		}
 	}
 	return q, nil
+}
+
+// truthOf reads what may be left out.
+func truthOf(text, name string) (bool, error) {
+	if text == "" {
+		return false, nil
+	}
+	v, err := strconv.ParseBool(text)
+	if err != nil {
+		return false, &problem{http.StatusBadRequest, fmt.Sprintf("%s=%s is neither true nor false", name, text), "leave it out, or say " + name + "=true"}
+	}
+	return v, nil
 }
 
 // check puts defaults in place.
@@ -239,12 +249,21 @@ func (h *Handler) kick(w http.ResponseWriter, r *http.Request) {
 		fail(w, &problem{http.StatusBadRequest, "which client?", "DELETE /api/v1/clients/ID, or /api/v1/clients?id=ID"})
 		return
 	}
-	if !h.b.Disconnect(id, mqtt.AdministrativeAction) {
+	forget, err := truthOf(r.FormValue("forget"), "forget")
+	if err != nil {
+		fail(w, err)
+		return
+	}
+	act, done := func(id string) bool { return h.b.Disconnect(id, mqtt.AdministrativeAction) }, "disconnected"
+	if forget {
+		act, done = h.b.Forget, "forgotten"
+	}
+	if !act(id) {
 		fail(w, unknown(id))
 		return
 	}
-	h.log.Info("client disconnected by an administrator", "client", id, "by", r.RemoteAddr)
-	answer(w, http.StatusOK, map[string]string{"disconnected": id})
+	h.log.Info("client "+done+" by an administrator", "client", id, "by", r.RemoteAddr)
+	answer(w, http.StatusOK, map[string]string{done: id})
 }
 
 // Counts is what GET /api/v1/stats tells.

@@ -103,6 +103,25 @@ func TestKick(t *testing.T) {
 	}
 }
 
+func TestForget(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, midge.Config{})
+		w.connect("away", "", "t").Close()
+		synctest.Wait()
+		for path, want := range map[string]int{"?id=away": 404, "?id=away&forget=perhaps": 400} {
+			if rec := w.ask("DELETE", "/api/v1/clients"+path); rec.Code != want {
+				t.Errorf("DELETE %s: %d %s", path, rec.Code, rec.Body)
+			}
+		}
+		if rec := w.ask("DELETE", "/api/v1/clients/away?forget=true"); rec.Code != 200 {
+			t.Errorf("%d %s", rec.Code, rec.Body)
+		}
+		if l := get[admin.List](w, "/api/v1/clients?state=all"); l.Found != 0 {
+			t.Errorf("%+v", l)
+		}
+	})
+}
+
 // Rates are over what has passed since somebody asked before, and a moment if
 // nobody has.
 func TestTalkers(t *testing.T) {

@@ -54,7 +54,8 @@ func TestClientsAndKick(t *testing.T) {
 		{"clients -c /nonexistent", exitFailed, "nonexistent"},
 		{"kick", exitUsage, "argument is missing"},
 		{"kick --url " + at + " nobody", exitNone, "nobody is not connected"},
-		{"kick --url " + at + " one", exitOK, "one is disconnected"},
+		{"kick --forget --url " + at + " nobody", exitNone, "nobody is not known"},
+		{"kick --forget --url " + at + " one", exitOK, "one is forgotten"},
 	} {
 		code, out, errs := runFor(t, strings.Fields(test.args)...)
 		if code != test.code || !strings.Contains(out+errs, test.says) {

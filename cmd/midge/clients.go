@@ -142,17 +142,21 @@ func kickCmd(ctx context.Context, args []string, out, errs io.Writer) error {
 	fs := newFlags("kick", out, errs, "midge kick [options] CLIENT...", `
 Disconnects clients of a running broker by their identifiers, as an
 administrator's action: their wills are said, those of MQTT 5 are told. They may
-come back; midge ban keeps them out. The broker has to serve [admin] url.
+come back; midge ban keeps them out. With --forget their sessions end, too, of
+those that are away as well: subscriptions and what waits for them are gone. The
+broker has to serve [admin] url.
 
-Exit codes: 0 when all of them were connected, 3 when one was not, 1 when the
-broker cannot be asked.
+Exit codes: 0 when all of them were there, 3 when one was not, 1 when the broker
+cannot be asked.
 
 Examples:
   midge kick sensor-17
   midge kick -c /etc/midge/midge.toml sensor-17 sensor-18
+  midge kick --forget old-gateway           whose queue nobody will fetch
   midge clients --sort slow --limit 1 --json | jq -r .sessions[].client | xargs midge kick`)
 	var ask askFlags
 	ask.define(fs)
+	forget := fs.Bool("forget", false, "end their sessions, too")
 	if err := parseCounted(fs, args, func() int { return max(fs.NArg(), 1) }); err != nil {
 		return err
 	}
@@ -161,17 +165,21 @@ Examples:
 		return err
 	}
 	defer c.Close()
+	act, done, not := c.Kick, "disconnected", "not connected"
+	if *forget {
+		act, done, not = c.Forget, "forgotten", "not known"
+	}
 	absent := false
 	for _, id := range fs.Args() {
 		var refused *admin.Error
-		switch err := c.Kick(ctx, id); {
+		switch err := act(ctx, id); {
 		case errors.As(err, &refused) && refused.Status == http.StatusNotFound:
 			absent = true
-			fmt.Fprintf(errs, "%s is not connected; midge clients lists who is\n", printable(id))
+			fmt.Fprintf(errs, "%s is %s; midge clients --state all lists who is\n", printable(id), not)
 		case err != nil:
 			return ask.explain(err)
 		default:
-			fmt.Fprintf(out, "%s is disconnected\n", printable(id))
+			fmt.Fprintf(out, "%s is %s\n", printable(id), done)
 		}
 	}
 	if absent {
