@@ -3,6 +3,7 @@ package protect
 import (
 	"context"
 	"errors"
+	"net"
 	"net/netip"
 	"time"
 
@@ -32,35 +33,62 @@ func (s *Shield) accept(ctx context.Context, r *midge.Remote) error {
 	return nil
 }
 
+// Admits reports whether Accept would be asked in vain about a connection from
+// a, which is counted as refused then. It does not wait: a listener may ask it
+// (transport.Options.Admit) before it does anything for the connection, TLS
+// and WebSocket included.
+func (s *Shield) Admits(a net.Addr) bool {
+	addr, has := addressOf(a)
+	set, now := s.set.Load(), time.Now()
+	s.mu.Lock()
+	defer s.unlock()
+	return s.refusedLocked(set, addr, has, now) == nil
+}
+
+// refusedLocked says why a connection is not to come in, and counts that.
+func (s *Shield) refusedLocked(set *Config, addr netip.Addr, has bool, now time.Time) *midge.Refusal {
+	if b := s.bannedLocked("", "", addr, now); b != nil && !b.mayBeTold(now) {
+		s.count.Banned++
+		return b.refusal()
+	}
+	if !has || set.exempts(addr) {
+		return nil
+	}
+	home := homeOf(addr)
+	here := s.crowds[home]
+	switch {
+	case set.PerAddress > 0 && int(here.all) >= set.PerAddress:
+		s.count.PerAddress++
+		return s.overLocked("per_address", home.String(), now)
+	case set.HalfOpen > 0 && int(here.all-here.online) >= set.HalfOpen:
+		s.count.HalfOpen++
+		return s.overLocked("half_open", home.String(), now)
+	}
+	if o := s.offenders.known[s.offenders.suspect(arrival, "", home)]; o != nil && set.RatePerAddress > 0 {
+		if p := (pace{o.at}); p.reserve(set.RatePerAddress, now) > MaxWait {
+			s.count.Rate++
+			return s.overLocked("rate_per_address", home.String(), now)
+		}
+	}
+	return nil
+}
+
 // enter counts a connection, or says why not, and how long it has to wait.
 func (s *Shield) enter(addr netip.Addr, has bool, now time.Time) (wait time.Duration, err error) {
 	set := s.set.Load()
 	s.mu.Lock()
 	defer s.unlock()
-	if b := s.bannedLocked("", "", addr, now); b != nil && !b.tell(now) {
-		s.count.Banned++
-		return 0, b.refusal()
+	if r := s.refusedLocked(set, addr, has, now); r != nil {
+		return 0, r
 	}
-	if has && !set.exempts(addr) {
-		home := homeOf(addr)
-		here := s.crowds[home]
-		switch {
-		case set.PerAddress > 0 && int(here.all) >= set.PerAddress:
-			s.count.PerAddress++
-			return 0, s.overLocked("per_address", home.String(), now)
-		case set.HalfOpen > 0 && int(here.all-here.online) >= set.HalfOpen:
-			s.count.HalfOpen++
-			return 0, s.overLocked("half_open", home.String(), now)
-		}
-		if set.RatePerAddress > 0 {
-			o := s.offenders.get(s.offenders.suspect(arrival, "", home), now)
-			p := pace{o.at}
-			if wait = p.reserve(set.RatePerAddress, now); wait > MaxWait {
-				s.count.Rate++
-				return 0, s.overLocked("rate_per_address", home.String(), now)
-			}
-			o.at = p.next
-		}
+	if b := s.bannedLocked("", "", addr, now); b != nil {
+		b.told = now // about to be
+	}
+	if set.RatePerAddress > 0 && has && !set.exempts(addr) {
+		o := s.offenders.get(s.offenders.suspect(arrival, "", homeOf(addr)), now)
+		p := pace{o.at}
+		wait = p.reserve(set.RatePerAddress, now)
+		o.at = p.next
 	}
 	if set.Rate > 0 {
 		p := s.pace

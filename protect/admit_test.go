@@ -2,6 +2,7 @@ package protect
 
 import (
 	"fmt"
+	"net"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -128,5 +129,35 @@ func TestAdjust(t *testing.T) {
 			t.Fatal(err)
 		}
 		w.in("192.0.2.1", "six")
+	})
+}
+
+// A listener may ask beforehand: it hears no of those whom Accept refuses, and
+// asking takes nobody's place.
+func TestAdmits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newTown(t, Config{PerAddress: 2})
+		a := &net.TCPAddr{IP: net.ParseIP("192.0.2.1"), Port: 1}
+		for range 200 {
+			if !w.s.Admits(a) {
+				t.Fatal("there is room")
+			}
+		}
+		w.in("192.0.2.1", "a")
+		w.in("192.0.2.1", "b")
+		if w.s.Admits(a) || !w.s.Admits(&net.UnixAddr{Name: "s"}) {
+			t.Error("two are there, and a third is admitted; or one without an address is not")
+		}
+		if _, err := w.s.Ban(Ban{Address: prefix(t, "198.51.100.1")}); err != nil {
+			t.Fatal(err)
+		}
+		b := &net.TCPAddr{IP: net.ParseIP("198.51.100.1"), Port: 1}
+		if !w.s.Admits(b) {
+			t.Error("nobody has been told")
+		}
+		w.refused("198.51.100.1", client.Options{ClientID: "c"}, mqtt.Banned, "banned")
+		if w.s.Admits(b) {
+			t.Error("it has been told, and is admitted")
+		}
 	})
 }

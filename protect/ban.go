@@ -69,15 +69,9 @@ type sentence struct {
 	told time.Time // when somebody was let in last to hear of it
 }
 
-// tell allows one a second of those who are not to come in to come as far as
+// mayBeTold lets one a second of those who are not to come in come as far as
 // where they can be told.
-func (s *sentence) tell(now time.Time) bool {
-	if now.Sub(s.told) < time.Second {
-		return false
-	}
-	s.told = now
-	return true
-}
+func (s *sentence) mayBeTold(now time.Time) bool { return now.Sub(s.told) >= time.Second }
 
 // A roll is the bans somebody has decided on. They are found by hash, once for
 // each shape there is: client alone, client at a /24, and so on.

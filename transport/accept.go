@@ -34,6 +34,11 @@ const (
 func (l *retryListener) Accept() (net.Conn, error) {
 	for wait := minBackoff; ; wait = min(2*wait, maxBackoff) {
 		c, err := l.Listener.Accept()
+		if err == nil && l.opts.Admit != nil && l.opts.Proxies == nil && !l.opts.Admit(c.RemoteAddr()) {
+			c.Close()
+			wait = minBackoff / 2
+			continue
+		}
 		if err == nil {
 			if tc, ok := c.(*net.TCPConn); ok && l.opts.Nagle {
 				tc.SetNoDelay(false) // an error here is one the first read will see

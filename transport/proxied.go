@@ -119,6 +119,9 @@ func (l *proxiedListener) introduce(c net.Conn) {
 		select {
 		case <-l.closed: // which is why
 		default:
+			if err == errNotAdmitted {
+				break // who did not knows
+			}
 			l.opts.report(&ProxyError{c.RemoteAddr(), err})
 		}
 		c.Close()
@@ -157,15 +160,18 @@ func (l *proxiedListener) read(c net.Conn) (net.Conn, error) {
 		return nil, errNoTLS
 	}
 	c.SetReadDeadline(time.Time{})
-	switch {
-	case !h.source.IsValid():
-		return c, nil
-	case polled:
+	if h.source.IsValid() && polled {
 		s.rename(h.source)
-		return c, nil
+	} else if h.source.IsValid() {
+		c = &proxiedConn{c, net.TCPAddrFromAddrPort(h.source)}
 	}
-	return &proxiedConn{c, net.TCPAddrFromAddrPort(h.source)}, nil
+	if admit := l.opts.Admit; admit != nil && !admit(c.RemoteAddr()) {
+		return nil, errNotAdmitted
+	}
+	return c, nil
 }
+
+var errNotAdmitted = errors.New("not admitted")
 
 func (l *proxiedListener) Accept() (net.Conn, error) {
 	select {

@@ -85,6 +85,11 @@ type Options struct {
 	// under wss, and the WebSocket upgrade. 0: 10 s; negative: none.
 	HandshakeTimeout time.Duration
 
+	// Admit, when set, is asked about each connection before anything is done for
+	// it, and about one behind a proxy once the proxy has said whose it is. False
+	// closes it. It must not block. nil: all are admitted.
+	Admit func(remote net.Addr) bool
+
 	// Proxies, when set, are what connections come from, each with a header that
 	// says whose it is: Conn.RemoteAddr is that client's.
 	Proxies *Proxies

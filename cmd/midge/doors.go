@@ -29,7 +29,8 @@ type doors struct {
 	all  []*door // immutable; in the order of the configuration
 	wall *door   // immutable; where no listener is, nobody comes in
 
-	keepers *keepers // owned by who applies
+	admit   func(net.Addr) bool // set before a listener is; nil: all
+	keepers *keepers            // owned by who applies
 
 	mu     sync.Mutex
 	places map[string]*door // guarded by mu; by what is bound
@@ -185,6 +186,7 @@ func (ds *doors) options(d *door) transport.Options {
 	l := d.rules.Load().listener
 	mode, _ := l.Mode() // checked
 	o := transport.Options{
+		Admit:     ds.admit,
 		WebSocket: transport.WebSocket{Origins: l.Origins}, UnixMode: mode, Nagle: l.Nagle,
 		Listen: func(ctx context.Context, _, address string) (net.Listener, error) {
 			lc := net.ListenConfig{Control: bindTo(l.Interface)}

@@ -235,6 +235,7 @@ func (r *running) start() (*midge.Broker, error) {
 	if r.shield, err = protect.New(shieldOf(r.cfg, r.log)); err != nil {
 		return nil, err
 	}
+	r.doors.admit = r.shield.Admits
 	cfg := r.cfg.Broker()
 	cfg.Logger, cfg.Store = r.log, r.store()
 	cfg.Listeners = r.doors.listeners(r.svc.serves)
