@@ -116,7 +116,7 @@ func TestOwedRetainedHaveABound(t *testing.T) {
 // The budget of a wildcard filter of a client: the subscription, its place in
 // the index and in the session.
 func TestBytesPerSubscription(t *testing.T) {
-	const clients, filters, budget = 10, 10_000, 330
+	const clients, filters, budget = 10, 10_000, 290
 	w := newWorldSized(t, midge.Config{SysInterval: -1}, 1<<20)
 	var peers []*peer
 	for i := range clients {

@@ -93,6 +93,9 @@ func (l *lab) broker(ctx context.Context, name string) (*broker, error) {
 		b.command = natsCommand
 		err = build(ctx, b.file, "github.com/nats-io/nats-server/v2")
 		b.version = module(ctx, "github.com/nats-io/nats-server/v2")
+	case "relay": // no broker: see there
+		b.command = func(_ *lab, _, addr string, _ bool) ([]string, error) { return []string{"-listen", addr}, nil }
+		err = build(ctx, b.file, "./relay")
 	default:
 		err = errors.New("nobody here knows how to start it")
 	}

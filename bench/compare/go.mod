@@ -4,7 +4,10 @@ go 1.26.0
 
 replace github.com/midgemq/midge => ../..
 
-require github.com/midgemq/midge v0.0.0
+require (
+	github.com/midgemq/midge v0.0.0
+	golang.org/x/sys v0.48.0
+)
 
 require (
 	github.com/antithesishq/antithesis-sdk-go v0.8.0-default-no-op // indirect
@@ -19,7 +22,6 @@ require (
 	github.com/nats-io/nuid v1.0.1 // indirect
 	github.com/rs/xid v1.4.0 // indirect
 	golang.org/x/crypto v0.57.0 // indirect
-	golang.org/x/sys v0.48.0 // indirect
 	golang.org/x/time v0.16.0 // indirect
 	gopkg.in/yaml.v3 v3.0.1 // indirect
 )

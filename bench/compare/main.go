@@ -7,6 +7,11 @@
 // The second is another question with results of its own: what a message costs
 // that is acknowledged once it is on the disk.
 //
+// A broker more can be asked for that is none: relay hands on the bytes of pairs
+// at QoS 0 as they come, and shows what the kernel alone takes.
+//
+//	go run . -brokers midge,mosquitto,relay -run 16k -out /tmp
+//
 // It installs Debian's mosquitto if it is missing (as root), builds mochi and
 // nats-server from the Go module proxy, and midge from this tree. Each broker
 // is pinned to one core and the generator, midge bench, to another. For every

@@ -16,7 +16,7 @@ import (
 // charts are the drawings of the page, in their order.
 var charts = []struct{ group, title, unit, alt string }{
 	{"cpu", "Broker CPU per delivered message (logarithmic; less is better)", "µs", "CPU per delivered message by workload and broker"},
-	{"latency", "Latency at 10,000 messages a second, p99 (logarithmic; less is better)", "µs", "p99 latency by broker"},
+	{"latency", "Latency, p99 (logarithmic; less is better)", "µs", "p99 latency by broker"},
 	{"memory", "Memory (logarithmic; less is better)", "B", "memory per client, filter and retained message by broker"},
 }
 
@@ -80,8 +80,8 @@ Less is better in all tables. In brackets: how many times midge's figure that is
 		fmt.Fprintf(&b, "\n![%s](performance/%s.svg)\n", c.alt, c.group)
 	}
 	r.table(&b, "Broker CPU per delivered message, µs", "cpu")
-	r.table(&b, "Latency at 10,000 messages a second, p50 / p99, µs", "latency")
-	fmt.Fprint(&b, "\nA message's latency counts from when it was due, so a publisher that is held up hides nothing.\n")
+	r.table(&b, "Latency, p50 / p99, µs", "latency")
+	fmt.Fprint(&b, "\nA message's latency counts from when it was due, so a publisher that is held up hides nothing. What a million retained messages do to a bystander is in [scale.md](scale.md).\n")
 	if r.Nice != 0 {
 		fmt.Fprintf(&b, "Broker and generator ran at niceness %d for this, ahead of what else the machine did.\n", r.Nice)
 	}

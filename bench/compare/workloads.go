@@ -51,6 +51,9 @@ var workloads = []workload{
 
 	{key: "latency-qos0", title: "p99 at 10,000 messages/s, QoS 0", args: "pairs --rate 10000", figure: "p99_us", unit: "µs", timed: true},
 	{key: "latency-qos1", title: "p99 at 10,000 messages/s, QoS 1", args: "pairs --rate 10000 --qos 1", figure: "p99_us", unit: "µs", timed: true},
+	{
+		key: "latency-replay", title: "p99 of a bystander while 100,000 retained messages are replayed", args: "retained --messages 100000", figure: "p99_us", unit: "µs",
+	},
 
 	{key: "idle", title: "memory of an idle client", args: "idle --clients 10000", figure: "rss_bytes_per_client", unit: "B"},
 	{key: "idle-subscribed", title: "with one subscription", args: "idle --clients 10000 --subscribe", figure: "rss_bytes_per_client", unit: "B"},

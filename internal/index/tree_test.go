@@ -287,7 +287,7 @@ func TestFiltersAreNotKept(t *testing.T) {
 
 // The budget of a wildcard filter of a fleet.
 func TestBytesPerFilter(t *testing.T) {
-	const n, budget = 100_000, 290
+	const n, budget = 100_000, 245
 	before := heap()
 	tree := NewTree[*int]()
 	fill(tree, "dev/%d/+/state/#", n)
