@@ -3,7 +3,7 @@
 # stops at the first that fails. Crashers end up in testdata/fuzz.
 set -eu
 cd "$(dirname "$0")/.."
-for pkg in packet link topic transport; do
+for pkg in packet link topic transport telemetry; do
 	for target in $(go test "./$pkg" -list '^Fuzz' | grep '^Fuzz'); do
 		echo "== $pkg $target"
 		go test "./$pkg" -run '^$' -fuzz "^$target\$" -fuzztime "${FUZZTIME:-10m}"
