@@ -116,6 +116,15 @@ func (c *conn) sayDenied(topic []byte, why string) {
 	}
 }
 
+// sayLimited tells the log of the first bound that a client meets: what, a topic
+// or a filter, was refused with code.
+func (c *conn) sayLimited(code mqtt.ReasonCode, what string, name []byte) {
+	if x := c.extras(); !x.limited {
+		x.limited = true
+		c.b.log.Info("refused for a bound", "client", c.id(), "remote", c.nc.RemoteAddr(), "code", code.String(), what, string(name))
+	}
+}
+
 // checkWill drops a will that the client may not publish. It is told apart
 // here and not only when it is said: a broker that finds it in its store does
 // not know what its client was allowed.

@@ -14,6 +14,7 @@ type extra struct {
 	promised store.Position  // the last change this connection asked for
 	rest     *readbuf.Buffer // of a packet, between a loop's turns
 	meter    *meter          // nil until a message comes while a rate is in force
+	limited  bool            // the log knows that it met a bound of Config
 }
 
 // extras are c's.

@@ -3,6 +3,7 @@ package midge_test
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -26,13 +27,14 @@ func (p *peer) ask(filter string) mqtt.ReasonCode {
 
 func TestMaxSubscriptions(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, midge.Config{MaxSubscriptions: 2, SysInterval: time.Second})
+		var log logBook
+		w := newWorld(t, midge.Config{MaxSubscriptions: 2, SysInterval: time.Second, Logger: log.logger()})
 		for v, full := range map[mqtt.Version]mqtt.ReasonCode{mqtt.V311: mqtt.UnspecifiedError, mqtt.V5: mqtt.QuotaExceeded} {
 			p := w.connect("p"+v.String(), func(c *packet.Connect) { c.Version = v })
 			for _, c := range []struct {
 				filter string
 				want   mqtt.ReasonCode
-			}{{"a", 0}, {"$share/g/b", 0}, {"c", full}, {"a", 0}} {
+			}{{"a", 0}, {"$share/g/b", 0}, {"c", full}, {"c", full}, {"a", 0}} {
 				if got := p.ask(c.filter); got != c.want {
 					t.Errorf("%s, %s: SUBACK %v, want %v", v, c.filter, got, c.want)
 				}
@@ -45,7 +47,10 @@ func TestMaxSubscriptions(t *testing.T) {
 			}
 		}
 		<-time.After(2 * time.Second)
-		wantSys(t, w.connect("sys"), "$SYS/broker/quota/refused", func(n int) bool { return n == 2 })
+		wantSys(t, w.connect("sys"), "$SYS/broker/quota/refused", func(n int) bool { return n == 4 })
+		if n := strings.Count(log.b.String(), "refused for a bound"); n != 2 {
+			t.Errorf("the log says it %d times, want once for each client", n)
+		}
 	})
 }
 

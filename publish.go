@@ -53,7 +53,9 @@ func (c *conn) publish(sc *scratch, p *packet.Publish) error {
 		case refusal != nil:
 			code, reason = refusal.Code, refusal.Reason
 			c.refuses(sc, refusal)
-			c.b.count.refusedPublish(refusal)
+			if c.b.count.refusedPublish(refusal); refusal == errRetainedFull || refusal == errShort {
+				c.sayLimited(refusal.Code, "topic", p.Topic)
+			}
 		case heard == 0:
 			code = mqtt.NoMatchingSubscribers
 		}

@@ -36,6 +36,9 @@ func (c *conn) subscribe(sc *scratch, p *packet.Subscribe) error {
 			}
 			pos = max(pos, s.keepSubscription(sub, 0, r.owed))
 		}
+		if code == mqtt.QuotaExceeded || code == mqtt.TopicFilterInvalid {
+			c.sayLimited(code, "filter", req.Filter)
+		}
 		if code.Failed() && c.version != mqtt.V5 {
 			code = mqtt.UnspecifiedError // the one failure SUBACK had [MQTT-3.9.3-2, 3.1.1]
 		}
