@@ -242,7 +242,7 @@ func (s *Shield) replaces(c *midge.Connect) bool {
 // busyWeight is what a login counts that was refused for too many at a time: a
 // flood is faster than passwords are looked at, and so is a site after a power
 // cut, by much less.
-const busyWeight = 1. / 16
+const busyWeight = 1. / 8
 
 // failed counts a login that failed, and no other refusal.
 func (s *Shield) failed(c *midge.Connect, err error) {

@@ -24,10 +24,10 @@ type Config struct {
 	// those of one address, are admitted in a second; as many may come at once.
 	// What is beyond waits, for MaxWait at most, and is refused then.
 	Rate           int // 0: no bound
-	RatePerAddress int // 0: 100
+	RatePerAddress int // 0: 50
 
 	// What is tolerated before a ban. FailedLogins are an address's; it is
-	// banned. One refused with "server busy" is a sixteenth of one. Flaps are a client's connections that ended, takeovers left out;
+	// banned. One refused with "server busy" is an eighth of one. Flaps are a client's connections that ended, takeovers left out;
 	// its identifier is banned at its address. Takeovers are those of an
 	// identifier: who has it at the time keeps it, and nobody can take it.
 	FailedLogins Tolerance // 0: 100 within a minute
@@ -101,7 +101,7 @@ func (c Config) resolve() (*Config, error) {
 		}
 	}
 	if c.RatePerAddress == 0 {
-		c.RatePerAddress = 100
+		c.RatePerAddress = 50
 	}
 	if c.BanTime == 0 {
 		c.BanTime = time.Minute

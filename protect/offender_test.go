@@ -74,7 +74,7 @@ func TestToleranceRefills(t *testing.T) {
 func TestBusyLogins(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newTown(t, Config{FailedLogins: Tolerance{Count: 2}})
-		for range 33 {
+		for range 17 {
 			w.refused("192.0.2.1", bad("slow"), mqtt.ServerBusy, "")
 		}
 		w.refused("192.0.2.1", bad("slow"), mqtt.Banned, "failed logins")

@@ -38,8 +38,8 @@ var failedLogins = attack{
 		})
 	},
 	judge: func(r *result) error {
-		if r.heard("banned") == 0 {
-			return errors.New("the attacker was not told of a ban")
+		if r.heard("banned") == 0 && r.heard("closed") == 0 {
+			return errors.New("the attacker was neither told of a ban nor turned away")
 		}
 		if r.heard("let in") > 0 {
 			return errors.New("somebody was let in")
