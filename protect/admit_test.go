@@ -73,6 +73,7 @@ func TestPerUser(t *testing.T) {
 			if _, err := w.come("192.0.2.1", bob(id)); err != nil {
 				t.Fatal(id, err)
 			}
+			synctest.Wait() // it has been counted
 		}
 		w.refused("192.0.2.2", bob("c"), mqtt.QuotaExceeded, "this user")
 		w.in("192.0.2.1", "nobody in particular")
