@@ -46,7 +46,9 @@ func (g *gate) admit(r *http.Request) *problem {
 
 func (g *gate) judge(r *http.Request) *problem {
 	// A web page that somebody on this machine looks at is not that somebody.
-	if err := g.cross.Check(r); err != nil {
+	// It could not read the answer of a GET, and still have traces run.
+	site := r.Header.Get("Sec-Fetch-Site")
+	if err := g.cross.Check(r); err != nil || site != "" && site != "same-origin" && site != "none" {
 		return &problem{http.StatusForbidden, "another site's page may not ask for this", "ask with a program, or from a page of this address"}
 	}
 	want := g.token.Load()

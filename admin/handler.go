@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"sync"
+	"time"
 
 	"github.com/midgemq/midge"
 	"github.com/midgemq/midge/protect"
@@ -106,8 +107,21 @@ func (h *Handler) offer(pattern, brief string, f http.HandlerFunc) {
 // SetToken changes what requests have to bear from now on; see [Config.Token].
 func (h *Handler) SetToken(token string) { h.gate.set(token) }
 
-// ServeHTTP answers one request.
+// How long somebody may take to send what belongs to a request, and to take the
+// answer; those who need more time for one set another limit.
+const (
+	bodyPatience   = 10 * time.Second
+	answerPatience = time.Minute
+)
+
+// ServeHTTP answers one request. Whoever sends or takes it too slowly is cut
+// off, token or not, if the server's connections have deadlines.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	limits := http.NewResponseController(w) // an error is a ResponseWriter without
+	limits.SetWriteDeadline(time.Now().Add(answerPatience))
+	if r.Body != nil && r.Body != http.NoBody {
+		limits.SetReadDeadline(time.Now().Add(bodyPatience))
+	}
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	if _, pattern := h.open.Handler(r); pattern != "" {

@@ -53,6 +53,8 @@ func record(w http.ResponseWriter, r *http.Request, usual int, start func(io.Wri
 	if err != nil {
 		seconds = usual
 	}
+	span := time.Duration(min(max(seconds, 1), 300)) * time.Second
+	http.NewResponseController(w).SetWriteDeadline(time.Now().Add(span + answerPatience))
 	if err := start(w); err != nil {
 		fail(w, &problem{http.StatusConflict, err.Error(), "wait until it is over"})
 		return
@@ -60,6 +62,6 @@ func record(w http.ResponseWriter, r *http.Request, usual int, start func(io.Wri
 	defer stop()
 	select {
 	case <-r.Context().Done():
-	case <-time.After(time.Duration(min(max(seconds, 1), 300)) * time.Second):
+	case <-time.After(span):
 	}
 }

@@ -44,6 +44,7 @@ func (h *Handler) trace(w http.ResponseWriter, r *http.Request) {
 		if lines.Encode(e) != nil || out.Flush() != nil {
 			cancel()
 		}
+		out.SetWriteDeadline(time.Time{}) // HTTP/2 ends a stream by one, though nothing is written
 	})
 	switch {
 	case errors.Is(err, midge.ErrTooManyTraces):
