@@ -16,6 +16,7 @@ import (
 // PROXY protocol, versions 1 and 2).
 type proxyHeader struct {
 	source netip.AddrPort // invalid: the proxy speaks for itself, or does not know
+	local  bool           // it speaks for itself; version 2 alone says so
 	tls    bool           // the client came over TLS; version 2 alone says so
 }
 
@@ -127,13 +128,13 @@ func readV2(r io.Reader, first []byte) (h proxyHeader, err error) {
 // parseV2 reads a whole header.
 func parseV2(all []byte) (h proxyHeader, err error) {
 	command, family, body := all[12], all[13], all[16:]
-	local := command == 0x20
+	h.local = command == 0x20
 	if command != 0x20 && command != 0x21 { // version 2, LOCAL or PROXY
 		return h, errBadHeader
 	}
 	size, known := map[byte]int{0x00: 0, 0x11: 12, 0x21: 36, 0x31: 216}[family] // unspecified; TCP over IPv4, IPv6; unix stream
 	switch {
-	case local && (!known || len(body) < size):
+	case h.local && (!known || len(body) < size):
 		return h, nil // to be skipped, whatever it is
 	case !known || len(body) < size:
 		return h, errBadHeader
@@ -142,7 +143,7 @@ func parseV2(all []byte) (h proxyHeader, err error) {
 	if err := h.parseTLVs(all, rest); err != nil {
 		return h, err
 	}
-	if local {
+	if h.local {
 		return h, nil
 	}
 	switch family {

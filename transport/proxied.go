@@ -19,7 +19,8 @@ type Proxies struct {
 	Trusted func(netip.Addr) bool
 
 	// RequireTLS reports whether clients are refused that did not come to the
-	// proxy over TLS, as its header says: that of version 2 alone does. nil: no.
+	// proxy over TLS, as its header says: that of version 2 alone does. The
+	// proxy itself, checking the broker's health, is not (LOCAL). nil: no.
 	RequireTLS func() bool
 }
 
@@ -156,7 +157,7 @@ func (l *proxiedListener) read(c net.Conn) (net.Conn, error) {
 	switch {
 	case err != nil:
 		return nil, err
-	case l.opts.Proxies.RequireTLS != nil && l.opts.Proxies.RequireTLS() && h.source.IsValid() && !h.tls:
+	case l.opts.Proxies.RequireTLS != nil && l.opts.Proxies.RequireTLS() && !h.local && !h.tls:
 		return nil, errNoTLS
 	}
 	c.SetReadDeadline(time.Time{})

@@ -81,6 +81,8 @@ func TestNotProxied(t *testing.T) {
 		"no header":         {Proxies{Trusted: trustAll}, "\x10\x0c\x00\x04MQTT\x04\x02\x00\x3c\x00\x00", "does not begin with"},
 		"silence":           {Proxies{Trusted: trustAll}, "", "no PROXY header came"},
 		"no TLS":            {Proxies{Trusted: trustAll, RequireTLS: func() bool { return true }}, "PROXY TCP4 192.0.2.1 198.51.100.1 1 2\r\n", "over TLS"},
+		"no TLS, unknown":   {Proxies{Trusted: trustAll, RequireTLS: func() bool { return true }}, "PROXY UNKNOWN\r\n", "over TLS"},
+		"no TLS, no family": {Proxies{Trusted: trustAll, RequireTLS: func() bool { return true }}, string(v2(0x21, 0, nil)), "over TLS"},
 	} {
 		l := listen(t, "tcp://127.0.0.1:0", options(c.proxies))
 		client, err := dial(t, l.String(), behind(c.header))
