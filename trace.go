@@ -23,7 +23,8 @@ type watches struct {
 
 const (
 	maxWatches  = 8
-	watchBuffer = 4096 // events that wait for one trace's handler
+	watchBuffer = 4096    // events that wait for one trace's handler
+	watchBytes  = 8 << 20 // of what clients chose in them
 )
 
 // A watch is one trace in progress.
@@ -34,6 +35,7 @@ type watch struct {
 	mu     sync.Mutex
 	wake   chan struct{}
 	events []trace.Event // guarded by mu: not handled yet
+	size   int           // guarded by mu: their bytes
 	missed uint64        // guarded by mu: found events full
 }
 
@@ -50,7 +52,8 @@ var ErrTooManyTraces = errors.New("midge: trace: there are 8 in progress already
 // while 8 traces are in progress.
 //
 // handle is called by this goroutine and may block: nothing waits for it. What
-// finds 4,096 events waiting is counted, and told as an event of kind Missed.
+// finds 4,096 events waiting, or 8 MiB of topics, filters and payloads in them,
+// is counted, and told as an event of kind Missed.
 func (b *Broker) Trace(ctx context.Context, f trace.Filter, handle func(trace.Event)) error {
 	f, err := f.Resolve()
 	if err != nil {
@@ -138,8 +141,9 @@ func (b *Broker) settleLocked(next *watches) {
 // put gives w an event, if there is room.
 func (w *watch) put(e trace.Event) {
 	w.mu.Lock()
-	if len(w.events) < watchBuffer {
+	if len(w.events) < watchBuffer && w.size < watchBytes {
 		w.events = append(w.events, e)
+		w.size += weigh(&e)
 	} else {
 		w.missed++
 	}
@@ -150,11 +154,20 @@ func (w *watch) put(e trace.Event) {
 	}
 }
 
+// weigh is what e takes of what clients may make long.
+func weigh(e *trace.Event) int {
+	n := len(e.Topic) + len(e.Payload) + len(e.Detail) + 16*len(e.Codes)
+	for _, f := range e.Filters {
+		n += 16 + len(f)
+	}
+	return n
+}
+
 func (w *watch) take() []trace.Event {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	all := w.events
-	w.events = nil
+	w.events, w.size = nil, 0
 	if w.missed > 0 {
 		all = append(all, trace.Event{Time: time.Now(), Kind: trace.Missed, Count: w.missed})
 		w.missed = 0

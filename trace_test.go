@@ -220,6 +220,37 @@ func TestTraceEnds(t *testing.T) {
 	})
 }
 
+// What waits for one who does not take it is bounded in bytes, too.
+func TestTraceOfLongFilters(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, midge.Config{SysInterval: -1})
+		p := w.connect("p")
+		hold, done := make(chan struct{}), make(chan error)
+		var size, missed int
+		go func() {
+			done <- w.b.Trace(t.Context(), trace.Filter{Client: "p", For: time.Hour}, func(e trace.Event) {
+				<-hold
+				missed += int(e.Count)
+				for _, f := range e.Filters {
+					size += len(f)
+				}
+			})
+		}()
+		synctest.Wait()
+		long := strings.Repeat("x", 60000)
+		for i := range 400 {
+			u := packet.Unsubscribe{ID: mqtt.PacketID(i + 1), Filters: packet.TopicFilters(nil).Add(long)}
+			p.write(u.Append(nil, mqtt.V5))
+			p.want(packet.UNSUBACK)
+		}
+		close(hold)
+		<-time.After(2 * time.Hour)
+		if err := <-done; err != nil || size > 9<<20 || size < 8<<20 || missed == 0 {
+			t.Errorf("%d bytes waited, %d events were missed: %v", size, missed, err)
+		}
+	})
+}
+
 // Whoever takes events too slowly misses some, and hears how many; the broker
 // does not wait.
 func TestTraceWaitsForNobody(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"math/rand/v2"
+	"strings"
 	"time"
 
 	"github.com/midgemq/midge/mqtt"
@@ -37,6 +38,33 @@ func parseParent(b []byte) (p parent, ok bool) {
 	}
 	p.sampled = flags[0]&1 != 0
 	return p, version[0] != 0xFF && p.trace != [16]byte{} && p.span != [8]byte{}
+}
+
+// How much is kept of what clients choose, in bytes: each span repeats it. A
+// state has to be whole; of its 512 one is expected to go on.
+const (
+	mostName   = 1024
+	mostState  = 512
+	mostParent = 128
+)
+
+// curb cuts what is longer.
+func curb(j *trace.Journey) {
+	j.Topic, j.Client, j.Parent = clip(j.Topic, mostName), clip(j.Client, mostName), clip(j.Parent, mostParent)
+	if len(j.State) > mostState {
+		j.State = ""
+	}
+	for i := range j.Stops {
+		j.Stops[i].Client = clip(j.Stops[i].Client, mostName)
+	}
+}
+
+// clip is the first n bytes of s, at most, without those it was in.
+func clip(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	return strings.ToValidUTF8(strings.Clone(s[:n]), "")
 }
 
 // Kinds of spans and what became of them, as OTLP numbers them.

@@ -3,6 +3,10 @@ package telemetry
 import (
 	"strings"
 	"testing"
+	"time"
+	"unicode/utf8"
+
+	"github.com/midgemq/midge/trace"
 )
 
 func TestParseParent(t *testing.T) {
@@ -28,5 +32,23 @@ func TestParseParent(t *testing.T) {
 		if _, ok := parseParent([]byte(text)); ok != want {
 			t.Errorf("%s: %v", text, ok)
 		}
+	}
+}
+
+// However long names and state are, a journey is short, and its spans are.
+func TestJourneysAreCurbed(t *testing.T) {
+	e := new(Exporter)
+	long := strings.Repeat("é", 1<<15)
+	j := &trace.Journey{Parent: "cc-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-" + long, State: long, Client: long, Topic: long}
+	for range trace.MaxStops {
+		j.Stop(long, trace.Sent, time.Now())
+	}
+	sampler{e}.Tell(j)
+	b, n := appendJourney(nil, 2, e.some()[0])
+	if n != 2+trace.MaxStops || len(b) > n*(2*mostName+mostState+512) || !utf8.ValidString(j.Topic) || len(j.Topic) < mostName-1 {
+		t.Errorf("%d spans have %d bytes", n, len(b))
+	}
+	if p, ok := parseParent([]byte(j.Parent)); !ok || !p.sampled {
+		t.Error("its parent is lost")
 	}
 }

@@ -131,6 +131,7 @@ func (s sampler) Sample(context []byte) bool {
 
 func (s sampler) Tell(j *trace.Journey) {
 	e := s.e
+	curb(j)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if len(e.journeys) == journeysKept {
