@@ -68,6 +68,9 @@ func (h *Handler) ban(w http.ResponseWriter, r *http.Request) {
 		}
 		p.Until = time.Now().Add(span)
 	}
+	if err == nil && p.Check() != nil {
+		err = &problem{http.StatusBadRequest, p.Check().Error(), "shorten the reason, or leave it out"}
+	}
 	if err != nil {
 		fail(w, err)
 		return

@@ -186,7 +186,7 @@ func (s *Shield) greet(c *midge.Connect) error {
 	b := s.bannedLocked(c.ClientID, c.Username, addr, now)
 	if b == nil {
 		b = s.offenders.find(s.offenders.suspect(takeover, c.ClientID, netip.Addr{}), now)
-		if b != nil && !s.held(c.ClientID) {
+		if b != nil && !s.held(c) {
 			b = nil // whoever comes first may have it
 		}
 	}
@@ -197,14 +197,16 @@ func (s *Shield) greet(c *midge.Connect) error {
 	return b.refusal()
 }
 
-// held reports whether a client of that identifier is connected.
-func (s *Shield) held(client string) bool {
+// held reports whether another client of c's identifier is connected: one that
+// re-authenticates takes nothing from itself.
+func (s *Shield) held(c *midge.Connect) bool {
 	broker := s.broker.Load()
 	if broker == nil {
 		return true
 	}
-	_, on := broker.Client(client)
-	return on
+	holder, on := broker.Client(c.ClientID)
+	_, has := addressOf(c.Addr)
+	return on && c.Access == nil && !(has && holder.Addr.String() == c.Addr.String())
 }
 
 // known refuses a user, as authentication has found it out, that has enough
@@ -280,10 +282,11 @@ func (s *Shield) chargeLocked(set *Config, what offence, client string, home net
 func (s *Shield) connected(c *midge.ClientInfo) {
 	set := s.set.Load()
 	s.mu.Lock()
-	if addr, has := addressOf(c.Addr); has {
+	addr, has := addressOf(c.Addr)
+	if has {
 		s.crowdLocked(addr, 0, 1)
 	}
-	over := false
+	over, reason := false, mqtt.QuotaExceeded
 	if c.Username != "" {
 		s.users[c.Username]++
 		// Several may have been let in at the same moment.
@@ -292,9 +295,14 @@ func (s *Shield) connected(c *midge.ClientInfo) {
 			s.overLocked("per_user", c.Username, time.Now())
 		}
 	}
+	// A ban may have come while a password was hashed, and found nobody.
+	if s.roll.find(c.ClientID, c.Username, addr, time.Now()) != nil {
+		s.count.Banned++
+		over, reason = true, mqtt.AdministrativeAction
+	}
 	s.unlock()
 	if broker := s.broker.Load(); over && broker != nil {
-		broker.Disconnect(c.ClientID, mqtt.QuotaExceeded)
+		broker.Disconnect(c.ClientID, reason)
 	}
 }
 

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // A Ban keeps clients out: those that match each of Client, User and Address
@@ -31,6 +33,20 @@ const (
 )
 
 var errNobody = errors.New("protect: a ban is of a client, a user, an address or several of these together")
+
+// MaxReason is how long Ban.Reason may be, in bytes: it goes into packets.
+const MaxReason = 1024
+
+// Check says what is wrong with b; nil if nothing is.
+func (b *Ban) Check() error {
+	switch {
+	case b.Client == "" && b.User == "" && !b.Address.IsValid():
+		return errNobody
+	case len(b.Reason) > MaxReason || !utf8.ValidString(b.Reason) || strings.ContainsRune(b.Reason, 0):
+		return fmt.Errorf("protect: the reason of a ban is text of up to %d bytes", MaxReason)
+	}
+	return nil
+}
 
 // ParseAddress reads an address, "192.0.2.7", or a block, "192.0.2.0/24".
 func ParseAddress(text string) (netip.Prefix, error) {

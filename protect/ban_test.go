@@ -154,3 +154,35 @@ func TestParseAddress(t *testing.T) {
 		}
 	}
 }
+
+// A ban that comes while a client is let in is about that client, too.
+func TestBanDuringAuthentication(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newTown(t, Config{})
+		w.during = func() {
+			if _, err := w.s.Ban(Ban{Client: "c"}); err != nil {
+				t.Error(err)
+			}
+		}
+		if c, err := w.come("192.0.2.1", client.Options{ClientID: "c"}); err == nil {
+			select {
+			case <-c.Done():
+			case <-time.After(time.Hour):
+				t.Error("it is in, an hour later")
+			}
+		}
+	})
+}
+
+// What clients are told fits into a packet, and is text.
+func TestBanReason(t *testing.T) {
+	s, err := New(Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, reason := range []string{"a\x00b", "\xff", strings.Repeat("x", MaxReason+1)} {
+		if _, err := s.Ban(Ban{Client: "c", Reason: reason}); err == nil || len(s.Bans()) != 0 {
+			t.Errorf("%.10q: %v, %+v", reason, err, s.Bans())
+		}
+	}
+}

@@ -36,8 +36,8 @@ func (s *Shield) load() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i, b := range f.Bans {
-		if b.target() == (target{}) {
-			return fmt.Errorf("protect: bans of %s: number %d: %w", path, i+1, errNobody)
+		if err := b.Check(); err != nil {
+			return fmt.Errorf("protect: bans of %s: number %d: %w", path, i+1, err)
 		}
 		if !b.over(now) {
 			s.roll.add(b)

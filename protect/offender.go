@@ -4,6 +4,7 @@ import (
 	"hash/maphash"
 	"net/netip"
 	"time"
+	"unicode/utf8"
 )
 
 // An offence is what somebody does too often.
@@ -165,10 +166,14 @@ func (t *offenders) pardon(whom target, now time.Time) (lifted bool) {
 }
 
 func shorten(name string) string {
-	if len(name) > maxName {
-		return name[:maxName] + "…"
+	if len(name) <= maxName {
+		return name
 	}
-	return name
+	end := maxName
+	for end > maxName-utf8.UTFMax && !utf8.RuneStart(name[end]) { // what is shown has to be text, to be typed again
+		end--
+	}
+	return name[:end] + "…"
 }
 
 // homeOf is what addresses are counted by: IPv4 as it is, IPv6 by its /64.

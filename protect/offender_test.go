@@ -1,14 +1,19 @@
 package protect
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"runtime"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+	"unicode/utf8"
 
+	"github.com/midgemq/midge"
 	"github.com/midgemq/midge/client"
 	"github.com/midgemq/midge/mqtt"
 )
@@ -186,5 +191,38 @@ func TestConfigIsChecked(t *testing.T) {
 	}
 	if _, err := s.Ban(Ban{Reason: "whom?"}); !errors.Is(err, errNobody) {
 		t.Error(err)
+	}
+}
+
+// The one that has a contested identifier can prove again who it is.
+func TestTakeoversAndReauthentication(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newTown(t, Config{Takeovers: Tolerance{Count: 1}})
+		for range 3 {
+			w.in("192.0.2.1", "twin")
+			synctest.Wait()
+		}
+		h := midge.Hooks{Enhanced: func(context.Context, *midge.Connect, string) midge.Exchange { return yes{} }}
+		w.s.Install(&h)
+		for port, want := range map[int]bool{w.port: true, w.port + 1: false} { // the holder's, and another
+			c := &midge.Connect{Remote: midge.Remote{Addr: &net.TCPAddr{IP: net.ParseIP("192.0.2.1"), Port: port}}, ClientID: "twin"}
+			if _, done, err := h.Enhanced(t.Context(), c, "m").Step(t.Context(), nil); done != want || (err == nil) != want {
+				t.Errorf("from port %d: %v %v", port, done, err)
+			}
+		}
+	})
+}
+
+// yes is an Exchange that lets in.
+type yes struct{}
+
+func (yes) Step(context.Context, []byte) ([]byte, bool, error) { return nil, true, nil }
+
+// A long identifier can be unbanned by what is shown of it.
+func TestShortenedIsText(t *testing.T) {
+	for n := range 4 {
+		if got := shorten(strings.Repeat("x", maxName-n) + "\U0001F99F\U0001F99F"); !utf8.ValidString(got) || len(got) > maxName+len("…") {
+			t.Errorf("%q", got)
+		}
 	}
 }

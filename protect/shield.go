@@ -149,8 +149,8 @@ func (s *Shield) Install(h *midge.Hooks) {
 // returned. Since and By may be left out. One of the same target is replaced.
 // After an error of writing File the ban is in force, and a restart lifts it.
 func (s *Shield) Ban(b Ban) (gone []midge.ClientInfo, err error) {
-	if b.Client == "" && b.User == "" && !b.Address.IsValid() {
-		return nil, errNobody
+	if err := b.Check(); err != nil {
+		return nil, err
 	}
 	if b.Since.IsZero() {
 		b.Since = time.Now()

@@ -29,6 +29,9 @@ type town struct {
 	b   *midge.Broker
 	ln  gate
 	log *book
+
+	port   int    // of who came last
+	during func() // while somebody is authenticated
 }
 
 // A gate gives each connection the address it was dialled from.
@@ -85,6 +88,9 @@ func newTown(t testing.TB, c Config) *town {
 	}
 	cfg := midge.Config{Listeners: []midge.Listener{}, SysInterval: -1, Logger: log, Hooks: midge.Hooks{
 		Authenticate: func(_ context.Context, c *midge.Connect) error {
+			if w.during != nil {
+				w.during()
+			}
 			if c.Username == "slow" {
 				return &midge.Refusal{Code: mqtt.ServerBusy}
 			}
@@ -109,7 +115,8 @@ func newTown(t testing.TB, c Config) *town {
 // open is a connection that says nothing.
 func (w *town) open(from string) net.Conn {
 	w.t.Helper()
-	w.ln.from <- &net.TCPAddr{IP: net.ParseIP(from), Port: 1}
+	w.port++
+	w.ln.from <- &net.TCPAddr{IP: net.ParseIP(from), Port: w.port}
 	nc, err := w.ln.Dial(context.Background())
 	if err != nil {
 		w.t.Fatal(err)
