@@ -41,6 +41,9 @@ func (c *conn) runOn(sc *scratch, p *packet.Publish) bool {
 	if p.QoS > mqtt.AtMostOnce && (c.b.keep != nil || props.Present != 0 || c.b.shortage() >= short) {
 		return false
 	}
+	if p.QoS == mqtt.AtMostOnce && p.Dup { // 3.1 has that, others must not [MQTT-3.3.1-2]
+		return false
+	}
 	r := &sc.run
 	if r.n > 0 && r.qos == p.QoS && r.mayGrow() && r.plan.version == c.b.index.Version() && string(r.plan.topic) == string(p.Topic) {
 		r.raw = r.raw[:len(r.raw)+len(sc.raw)]
