@@ -60,8 +60,7 @@ func (c *conn) pace(sc *scratch, b []byte) error {
 		c.b.count.limited.rateEnded.Add(1)
 		return &Refusal{Code: mqtt.MessageRateTooHigh}
 	case mode == Refuse && (qos == 0 || c.version == mqtt.V5):
-		sc.tooFast = true
-		c.b.count.limited.rateRefused.Add(1)
+		sc.tooFast = true // counted where it is refused: all of it may be still to come
 	default:
 		c.b.count.limited.rateHeld.Add(1)
 		c.extra.meter.until = min(max(at, now+shortPause), now+longPause)

@@ -206,6 +206,30 @@ func TestTooFastIsRefused(t *testing.T) {
 	})
 }
 
+// A message that comes in pieces is refused once.
+func TestTooFastInPieces(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, midge.Config{ClientRate: midge.Rate{Messages: 1}, OverRate: midge.Refuse})
+		p := w.connect("p")
+		p.publish("t", "first", 1)
+		p.want(packet.PUBACK)
+		m := packet.Publish{Topic: []byte("t"), QoS: 1, ID: 77, Payload: make([]byte, 100)}
+		for b := m.Append(nil, p.v); len(b) > 0; {
+			n := min(len(b), 10)
+			p.write(b[:n])
+			b = b[n:]
+			synctest.Wait()
+		}
+		p.write([]byte{0xC0, 0})
+		if codes := p.acks(1); codes[mqtt.QuotaExceeded] != 1 {
+			t.Errorf("%v", codes)
+		}
+		if n := w.b.Stats().Limited.RateRefused; n != 1 {
+			t.Errorf("%d messages are counted as refused", n)
+		}
+	})
+}
+
 func TestTooFastIsCutOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorldSized(t, midge.Config{ClientRate: midge.Rate{Messages: 10}, OverRate: midge.CutOff}, 1<<20)

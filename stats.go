@@ -146,7 +146,9 @@ type counters struct {
 // had no room for has been counted.
 func (n *counters) refusedPublish(why *Refusal) {
 	switch why {
-	case errRetainedFull, errTooFast, errShort:
+	case errRetainedFull, errShort:
+	case errTooFast:
+		n.limited.rateRefused.Add(1)
 	case errTopicLong, errTopicDeep:
 		n.limited.topics.Add(1)
 	case errStuck:
