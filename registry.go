@@ -151,11 +151,15 @@ func (b *Broker) release(s *session, forget bool) {
 	b.mu.Lock()
 	s.owner = nil
 	b.connected--
-	if forget {
+	forgotten := s.forgotten && !forget
+	if forget || forgotten {
 		b.dropLocked(s)
 	}
 	b.mu.Unlock()
-	if !forget {
+	switch {
+	case forgotten:
+		b.ending(s, s.end())
+	case !forget:
 		b.expire(s) // its time may have come while somebody owned it
 	}
 }
@@ -173,6 +177,7 @@ func (b *Broker) Forget(clientID string) bool {
 		return false
 	}
 	if c := s.owner; c != nil {
+		s.forgotten = true // c may be about to come, or have left already
 		b.mu.Unlock()
 		c.expiry.Store(0)
 		c.kick(mqtt.AdministrativeAction, "")

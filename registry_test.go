@@ -229,3 +229,29 @@ func TestForget(t *testing.T) {
 		}
 	})
 }
+
+// One whose client is about to come, or to leave, when its session is forgotten
+// does not keep it.
+func TestForgetInPassing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		gate := make(chan struct{})
+		w := newWorld(t, midge.Config{SysInterval: -1, Hooks: midge.Hooks{
+			Disconnected: func(context.Context, midge.ClientInfo, mqtt.ReasonCode) { <-gate },
+		}})
+		p, _ := w.hello("c", mqtt.V5)
+		p.subscribe("t", 1)
+		p.nc.Close()
+		synctest.Wait() // its hook has begun
+		if !w.b.Forget("c") {
+			t.Error("it is not there")
+		}
+		close(gate)
+		synctest.Wait()
+		if s := w.b.Stats(); s.Away+s.Subscriptions != 0 || w.b.Miscounted() != 0 {
+			t.Errorf("%d sessions, %d subscriptions, %d bytes too many", s.Away, s.Subscriptions, w.b.Miscounted())
+		}
+		if _, k := w.hello("c", mqtt.V5); k.SessionPresent {
+			t.Error("it has its session")
+		}
+	})
+}

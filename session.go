@@ -20,12 +20,13 @@ import (
 // Lock order: mu before the outbox's lock of the connection. No two sessions'
 // locks are ever held together.
 type session struct {
-	b     *Broker
-	id    string
-	local *localClient // a subscriber inside the program; never has a conn
-	owner *conn        // guarded by Broker.mu: who is in charge, or still leaving
-	kept  bool         // guarded by Broker.mu: it counts against MaxSessions
-	ended bool         // guarded by mu: deleted; nothing may be added
+	b         *Broker
+	id        string
+	local     *localClient // a subscriber inside the program; never has a conn
+	owner     *conn        // guarded by Broker.mu: who is in charge, or still leaving
+	kept      bool         // guarded by Broker.mu: it counts against MaxSessions
+	forgotten bool         // guarded by Broker.mu: Forget was called, it ends with its owner
+	ended     bool         // guarded by mu: deleted; nothing may be added
 
 	// until is when the session ends if its client stays away, in seconds since
 	// the broker's epoch; 0 while the client is here, or for ever.
