@@ -229,6 +229,9 @@ func (c *conn) sees(sc *scratch) {
 	sc.what, sc.journey = 0, nil
 	if c.session == nil {
 		sc.who = ^watchSet(0) // CONNECT will tell
+		if g := c.greeting(); g != nil {
+			sc.who = ws.peers(g.hello.ClientID, g.hello.Username, c.host)
+		}
 		return
 	}
 	if sc.who = ws.peers(c.session.id, c.username(), c.host); sc.who == 0 && ws.sampler == nil {

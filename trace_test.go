@@ -305,6 +305,34 @@ func TestTraceOfRefusal(t *testing.T) {
 	})
 }
 
+// What is said during the authentication of one client is not another's.
+func TestTraceOfAuthentication(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, midge.Config{SysInterval: -1, Hooks: midge.Hooks{
+			Enhanced: func(context.Context, *midge.Connect, string) midge.Exchange { return new(twoSteps) },
+		}})
+		l, other := w.trace(trace.Filter{Client: "a", Packets: true}), w.trace(trace.Filter{Client: "b", Packets: true})
+		p := w.dial()
+		method := &packet.Properties{AuthenticationMethod: []byte("two")}
+		method.Present = method.Present.With(packet.PropAuthenticationMethod)
+		p.write((&packet.Connect{Version: mqtt.V5, CleanStart: true, ClientID: []byte("a"), Properties: method}).Append(nil))
+		p.want(packet.AUTH)
+		p.write((&packet.Auth{Code: mqtt.ContinueAuthentication, Properties: method}).Append(nil, p.v))
+		p.want(packet.CONNACK)
+		l.want(t, "in a CONNECT", "in a AUTH (continue authentication)", "connected a", "out a CONNACK")
+		other.want(t)
+	})
+}
+
+// twoSteps is an Exchange that asks once and is content with any answer.
+type twoSteps struct{ asked bool }
+
+func (x *twoSteps) Step(context.Context, []byte) ([]byte, bool, error) {
+	done := x.asked
+	x.asked = true
+	return nil, done, nil
+}
+
 func ExampleBroker_Trace() {
 	b, err := midge.New(midge.Config{Listeners: []midge.Listener{}})
 	if err != nil {
