@@ -148,7 +148,8 @@ func (c *conn) admit(ctx context.Context, sc *scratch) (over bool, err error) {
 	}
 	c.version, c.cleanStart = g.hello.Version, g.hello.CleanStart
 	if c.user = nil; g.hello.Username != "" {
-		c.user = &g.hello.Username
+		name := g.hello.Username // apart from the greeting, which has the password
+		c.user = &name
 	}
 	if until := g.hello.Until; !until.IsZero() && !until.After(sc.now) {
 		return true, &Refusal{Code: mqtt.NotAuthorized, Reason: "the credentials have expired"}

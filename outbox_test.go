@@ -4,10 +4,12 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"strconv"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"weak"
 
 	"github.com/midgemq/midge"
 	"github.com/midgemq/midge/mqtt"
@@ -175,4 +177,27 @@ func (f handlerFunc) WithGroup(string) slog.Handler            { return f }
 func (f handlerFunc) Handle(_ context.Context, r slog.Record) error {
 	f(r)
 	return nil
+}
+
+// A password is gone once its client is let in.
+func TestPasswordIsNotKept(t *testing.T) {
+	var password weak.Pointer[[64]byte]
+	w := newWorld(t, midge.Config{SysInterval: -1, Hooks: midge.Hooks{
+		Authenticate: func(_ context.Context, c *midge.Connect) error {
+			password = weak.Make((*[64]byte)(c.Password))
+			return nil
+		},
+	}})
+	p := w.connect("p", func(c *packet.Connect) {
+		c.HasUsername, c.Username = true, []byte("joe")
+		c.HasPassword, c.Password = true, make([]byte, 64)
+	})
+	p.subscribe("t", 0) // Authenticate's caller is through
+	runtime.GC()
+	if password.Value() != nil {
+		t.Error("it is still in memory")
+	}
+	if c := w.b.Clients(); len(c) != 1 || c[0].Username != "joe" {
+		t.Errorf("%+v", c)
+	}
 }
