@@ -187,6 +187,7 @@ func (s *session) sendLocked(c *conn, by *batch, sc *scratch, d *delivery) bool 
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.stage != flowing || len(o.out)+len(c.keptLocked().b) >= flushAt {
+		s.backlog.Store(true) // d will wait: the writer is to know once it has what is in out
 		return false
 	}
 	now := s.b.clock(sc)
