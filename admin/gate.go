@@ -73,6 +73,11 @@ func fromHere(r *http.Request) *problem {
 	if err != nil || !peer.Addr().Unmap().IsLoopback() {
 		return &problem{http.StatusForbidden, "without a token, nobody but this machine may ask", "set token_file in [admin] of the broker's configuration, and send Authorization: Bearer TOKEN"}
 	}
+	for _, name := range []string{"Forwarded", "X-Forwarded-For", "X-Real-Ip"} {
+		if r.Header.Get(name) != "" { // a proxy here stands for somebody elsewhere
+			return &problem{http.StatusForbidden, "without a token, nobody may ask through a proxy, as " + name + " says", "set token_file in [admin] of the broker's configuration, and send Authorization: Bearer TOKEN"}
+		}
+	}
 	host := r.Host
 	if h, _, err := net.SplitHostPort(host); err == nil {
 		host = h

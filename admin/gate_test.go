@@ -34,6 +34,7 @@ func TestGate(t *testing.T) {
 		{name: "another site's picture", remote: "127.0.0.1:1", path: "/api/v1/trace?for=24h", header: http.Header{"Sec-Fetch-Site": {"cross-site"}}, want: 403},
 		{name: "another port's page", remote: "127.0.0.1:1", header: http.Header{"Sec-Fetch-Site": {"same-site"}}, want: 403},
 		{name: "typed into a browser", remote: "127.0.0.1:1", header: http.Header{"Sec-Fetch-Site": {"none"}}, want: 200},
+		{name: "somebody behind a proxy", remote: "127.0.0.1:1", header: http.Header{"X-Forwarded-For": {"192.0.2.1"}}, want: 403, do: "set token_file"},
 		{name: "no token", token: token, remote: "127.0.0.1:1", want: 401, do: "Authorization: Bearer"},
 		{name: "wrong token", token: token, remote: "127.0.0.1:1", auth: "Bearer " + token + "r", want: 401, do: "token_file"},
 		{name: "another scheme", token: token, remote: "127.0.0.1:1", auth: "Basic " + token, want: 401},

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -52,7 +51,7 @@ Examples:
 		return ask.explain(err)
 	}
 	if *asJSON {
-		e := json.NewEncoder(out)
+		e := jsonTo(out)
 		e.SetIndent("", "  ")
 		err = e.Encode(list)
 	} else {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -212,7 +211,7 @@ func (v *viewer) dump(ctx context.Context, out io.Writer, limit int) error {
 	if err != nil {
 		return err
 	}
-	e := json.NewEncoder(out)
+	e := jsonTo(out)
 	e.SetIndent("", "  ")
 	return e.Encode(g)
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 
@@ -52,8 +51,7 @@ Examples:
 	}
 	defer c.Close()
 	if *asJSON {
-		lines := json.NewEncoder(out)
-		lines.SetEscapeHTML(false)
+		lines := jsonTo(out)
 		return ask.explain(c.Trace(ctx, f, func(e trace.Event) { lines.Encode(e) }))
 	}
 	d := traceDrawing{out: out, paint: painted(out)}
