@@ -186,3 +186,16 @@ func TestBanReason(t *testing.T) {
 		}
 	}
 }
+
+// A file of bans that is damaged is not taken for one without: nothing starts.
+func TestDamagedBans(t *testing.T) {
+	for _, text := range []string{`{"bans": [{"client": "c"`, `{"bans": [{"reason": "whom?"}]}`, "\x00\x00"} {
+		file := filepath.Join(t.TempDir(), "bans.json")
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := New(Config{File: file}); err == nil || !strings.Contains(err.Error(), file) {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+}

@@ -30,7 +30,7 @@ func (s *Shield) load() error {
 		err = json.Unmarshal(text, &f)
 	}
 	if err != nil {
-		return fmt.Errorf("protect: bans of %s: %w", path, err)
+		return fmt.Errorf("protect: bans of %s: %w (mend the file, or move it away to begin without bans)", path, err)
 	}
 	now := time.Now()
 	s.mu.Lock()
