@@ -65,6 +65,34 @@ func (w *world) restart(l *lagging, cfg midge.Config) (*world, *lagging) {
 	return newWorld(w.t, cfg), next
 }
 
+// What has not expired comes, however much before it has: nobody acknowledges
+// that, and nothing else would have the queue go on [MQTT-3.3.2-5, 5.0].
+func TestNothingWaitsBehindExpired(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, midge.Config{Store: memory.New()})
+		s := w.connect("s", lasting)
+		s.subscribe("t", mqtt.AtLeastOnce)
+		s.nc.Close()
+		synctest.Wait()
+		p := w.connect("p")
+		for i := range mqtt.PacketID(300) {
+			m := packet.Publish{
+				Topic: []byte("t"), QoS: 1, ID: i + 1,
+				Properties: &packet.Properties{Present: packet.PropertySet(0).With(packet.PropMessageExpiryInterval), MessageExpiryInterval: 1},
+			}
+			p.write(m.Append(nil, mqtt.V5))
+			p.want(packet.PUBACK)
+		}
+		p.id = 300
+		p.publish("t", "last", mqtt.AtLeastOnce)
+		p.want(packet.PUBACK)
+		<-time.After(5 * time.Second)
+		if m := w.connect("s", lasting).wantPublish(); string(m.Payload) != "last" {
+			t.Errorf("got %q", m.Payload)
+		}
+	})
+}
+
 // [MQTT-4.1.0-1] A session, its queue and what is in flight outlive a crash.
 func TestSessionOutlivesCrash(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -316,7 +316,6 @@ func (s *session) pumpLocked(c *conn, by *batch) {
 	for s.resendLocked(c, by) {
 	}
 	s.replaysLocked(c, by)
-	s.loadLocked(c)
 	for len(s.replays) == 0 && s.queue.len() > 0 && s.outLocked().Ready() {
 		if !s.sendLocked(c, by, nil, s.queue.front()) {
 			break
@@ -324,6 +323,7 @@ func (s *session) pumpLocked(c *conn, by *batch) {
 		d := s.queue.pop()
 		s.b.holdQueued(&d, -1)
 	}
+	s.loadLocked(c) // last: all that was in the queue may have expired, and nobody acknowledges that
 	s.backlog.Store(s.queue.len() > 0 || s.tail.n > 0 || len(s.replays) > 0 || s.out != nil && s.out.Pending())
 }
 
