@@ -153,7 +153,7 @@ func (h *household) live() {
 	h.reopen() // both come back by themselves
 	h.bridge.wantNth("connected", 2)
 	h.homeApp.wantNth("connected", 2)
-	h.homeApp.wantNth("discovered", 2)
+	h.homeApp.wantNth("lamp ON retained", 2) // and has subscribed
 	h.press("OFF")
 
 	die(h.bridge)
