@@ -44,6 +44,7 @@ func TestBan(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
+					synctest.Wait() // Hooks.Connected, which looks at bans itself, comes behind CONNACK
 					b.Reason, b.Until = "spam", time.Now().Add(time.Hour)
 					gone, err := w.s.Ban(b)
 					if err != nil || len(gone) != 1 || gone[0].ClientID != "c" {
