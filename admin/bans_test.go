@@ -43,6 +43,10 @@ func TestBans(t *testing.T) {
 		t.Fatalf("%+v %v", l, err)
 	}
 	nc := w.connect("bad/one", "mallory")
+	if _, err := nc.Write(packet.AppendPingreq(nil)); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, nc, packet.PINGRESP) // behind Hooks.Connected, which looks at bans, too
 	w.connect("good", "alice")
 	done, err := c.Ban(ctx, admin.Ban{User: "mallory", For: "90m", Reason: "noise"})
 	if err != nil || !slices.Equal(done.Disconnected, []string{"bad/one"}) {
