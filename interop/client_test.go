@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
@@ -20,25 +19,21 @@ import (
 	"github.com/mochi-mqtt/server/v2/listeners"
 
 	"github.com/midgemq/midge/client"
+	"github.com/midgemq/midge/interop/internal/harness"
 	"github.com/midgemq/midge/mqtt"
 	"github.com/midgemq/midge/tiny"
 	"github.com/midgemq/midge/tiny/host"
 	"github.com/midgemq/midge/transport"
 )
 
-// freeAddress is a port nobody listens on now, and none of those that
-// connections are made from: one of them may be gone before a broker has it.
+// freeAddress is an address that a broker can have.
 func freeAddress(t testing.TB) string {
 	t.Helper()
-	for range 1000 {
-		addr := fmt.Sprint("127.0.0.1:", 10_000+rand.IntN(20_000))
-		if ln, err := net.Listen("tcp", addr); err == nil {
-			ln.Close()
-			return addr
-		}
+	addr, err := harness.FreeAddress()
+	if err != nil {
+		t.Fatal(err)
 	}
-	t.Fatal("no port is free")
-	return ""
+	return addr
 }
 
 // reachable waits until somebody listens.

@@ -12,6 +12,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/midgemq/midge/interop/internal/harness"
 )
 
 // patience is how long anything here may take. Nothing waits for it unless
@@ -27,9 +29,7 @@ func TestMain(m *testing.M) {
 	dir, err := os.MkdirTemp("", "midge")
 	if err == nil {
 		binary = filepath.Join(dir, "midge")
-		build := exec.Command("go", "build", "-o", binary, "./cmd/midge")
-		build.Dir, build.Stderr = "..", os.Stderr
-		err = build.Run()
+		err = harness.Build(context.Background(), binary)
 	}
 	code := 1
 	if err != nil {

@@ -30,7 +30,7 @@ fi
 # Verbose, less what went well: so that what was skipped is seen.
 (cd interop && go test -count=1 -v . | grep -vE '^=== |^ *--- PASS')
 # The crash test's short form; the broker it kills is built without the detector.
-(cd interop && go test $race -count=1 ./crash)
+(cd interop && go test $race -count=1 ./crash ./internal/...)
 # The attacks' short form.
 (cd interop && go test -count=1 ./abuse)
 ./scripts/firmware.sh

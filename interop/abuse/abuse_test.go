@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/midgemq/midge/interop/internal/harness"
 )
 
 // The attacker is this program once more.
@@ -27,7 +29,7 @@ func TestAttacks(t *testing.T) {
 		t.Skip("some seconds for each attack")
 	}
 	midge := filepath.Join(t.TempDir(), "midge")
-	if err := build(t.Context(), midge); err != nil {
+	if err := harness.Build(t.Context(), midge); err != nil {
 		t.Fatal(err)
 	}
 	for _, a := range attacks {

@@ -18,13 +18,14 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/midgemq/midge/interop/internal/harness"
 )
 
 func main() {
@@ -80,15 +81,15 @@ func command(ctx context.Context, args []string, out, errs io.Writer) error {
 	}
 	if *midge == "" {
 		*midge = filepath.Join(dir, "midge")
-		if err := build(ctx, *midge); err != nil {
+		if err := harness.Build(ctx, *midge); err != nil {
 			return err
 		}
 	}
-	line := &statusLine{w: errs}
+	line := &harness.StatusLine{W: errs}
 	var all []result
 	for _, a := range chosen {
-		r, err := run(ctx, a, setting{midge: *midge, dir: filepath.Join(dir, a.name), span: *span, size: *size, say: line.say})
-		line.end()
+		r, err := run(ctx, a, setting{midge: *midge, dir: filepath.Join(dir, a.name), span: *span, size: *size, say: line.Say})
+		line.End()
 		if err != nil {
 			return fmt.Errorf("%s: %w", a.name, err)
 		}
@@ -125,18 +126,4 @@ func choose(names string) ([]attack, error) {
 		some = append(some, attacks[i])
 	}
 	return some, nil
-}
-
-// build makes midge of the tree this module replaces it by.
-func build(ctx context.Context, file string) error {
-	root, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", "github.com/midgemq/midge").Output()
-	if err != nil {
-		return fmt.Errorf("go list: %w (run this in the interop module)", err)
-	}
-	cmd := exec.CommandContext(ctx, "go", "build", "-o", file, "./cmd/midge")
-	cmd.Dir = strings.TrimSpace(string(root))
-	if text, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("go build: %w\n%s", err, text)
-	}
-	return nil
 }

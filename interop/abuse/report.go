@@ -5,10 +5,8 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"os"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/midgemq/midge/bench"
 )
@@ -70,34 +68,4 @@ func enters(w watch) string {
 		return fmt.Sprintf("- (%d)", w.Shut)
 	}
 	return fmt.Sprintf("%.0f (%d)", w.Enters.P99/1e3, w.Shut)
-}
-
-// A statusLine shows what is under way: in place on a terminal, line by line
-// elsewhere.
-type statusLine struct {
-	w    io.Writer
-	open bool
-}
-
-func (l *statusLine) say(format string, args ...any) {
-	text := fmt.Sprintf(time.Now().Format(time.TimeOnly)+" "+format, args...)
-	f, ok := l.w.(*os.File)
-	if ok {
-		info, err := f.Stat()
-		ok = err == nil && info.Mode()&os.ModeCharDevice != 0
-	}
-	if !ok {
-		fmt.Fprintln(l.w, text)
-		return
-	}
-	fmt.Fprintf(l.w, "\r\x1b[K%s", text)
-	l.open = true
-}
-
-// end leaves the line, before something else is printed.
-func (l *statusLine) end() {
-	if l.open {
-		fmt.Fprintln(l.w)
-		l.open = false
-	}
 }

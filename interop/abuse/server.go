@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/midgemq/midge/auth"
+	"github.com/midgemq/midge/interop/internal/harness"
 )
 
 // A server is midge's process.
@@ -41,12 +42,11 @@ var users = []string{"bystander", "mallory"}
 // startServer runs midge with a configuration, and waits for it to
 // listen.
 func startServer(ctx context.Context, set setting, config string) (*server, error) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	addr, err := harness.FreeAddress()
 	if err != nil {
 		return nil, err
 	}
-	s := &server{addr: ln.Addr().String(), log: filepath.Join(set.dir, "midge.log"), done: make(chan struct{})}
-	ln.Close()
+	s := &server{addr: addr, log: filepath.Join(set.dir, "midge.log"), done: make(chan struct{})}
 	if err := writePasswords(filepath.Join(set.dir, "passwords"), set.short); err != nil {
 		return nil, err
 	}

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/midgemq/midge/interop/internal/harness"
 )
 
 var midge string // built without the race detector: it is the broker users run
@@ -17,7 +19,7 @@ func TestMain(m *testing.M) {
 	dir, err := os.MkdirTemp("", "crash-test-")
 	if err == nil {
 		midge = filepath.Join(dir, "midge")
-		err = build(context.Background(), midge)
+		err = harness.Build(context.Background(), midge)
 	}
 	code := 1
 	if err != nil {

@@ -21,12 +21,13 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/midgemq/midge/interop/internal/harness"
 )
 
 func main() {
@@ -77,19 +78,19 @@ func command(ctx context.Context, args []string, out, errs io.Writer) (clean boo
 	}
 	if p.midge == "" && strings.Contains(*brokers, "midge") {
 		p.midge = filepath.Join(dir, "bin", "midge") // the folders beside are named after brokers
-		if err := build(ctx, p.midge); err != nil {
+		if err := harness.Build(ctx, p.midge); err != nil {
 			return false, err
 		}
 	}
-	line := &statusLine{w: errs}
-	p.say = line.say
+	line := &harness.StatusLine{W: errs, Every: 10 * time.Second}
+	p.say = line.Say
 	var all []result
 	clean = true
 	for name := range strings.SplitSeq(*brokers, ",") {
 		p.Broker, p.dir = name, filepath.Join(dir, name)
 		begin := time.Now()
 		v, err := run(ctx, p)
-		line.end()
+		line.End()
 		if err != nil {
 			return false, fmt.Errorf("%s: %w", name, err)
 		}
@@ -101,19 +102,4 @@ func command(ctx context.Context, args []string, out, errs io.Writer) (clean boo
 	}
 	draw(out, all)
 	return clean, nil
-}
-
-// build makes midge of the tree this module replaces it by, with what that one
-// requires.
-func build(ctx context.Context, file string) error {
-	root, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", "github.com/midgemq/midge").Output()
-	if err != nil {
-		return fmt.Errorf("go list: %w (run this in the interop module)", err)
-	}
-	cmd := exec.CommandContext(ctx, "go", "build", "-o", file, "./cmd/midge")
-	cmd.Dir = strings.TrimSpace(string(root))
-	if text, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("go build: %w\n%s", err, text)
-	}
-	return nil
 }

@@ -3,9 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
-	"os"
 	"strings"
-	"time"
 )
 
 // draw prints the runs as one table, as Markdown has it, and below it what the
@@ -49,36 +47,5 @@ func draw(out io.Writer, all []result) {
 		if some := r.Verdict.Faults.Examples; len(some) > 0 {
 			fmt.Fprintf(out, "\n%s, seed %d:\n  %s\n", r.Plan.Broker, r.Plan.Seed, strings.Join(some, "\n  "))
 		}
-	}
-}
-
-// A statusLine shows what is under way: in place on a terminal, now and then
-// elsewhere.
-type statusLine struct {
-	w    io.Writer
-	last time.Time
-	open bool
-}
-
-func (l *statusLine) say(format string, args ...any) {
-	text := fmt.Sprintf(format, args...)
-	f, _ := l.w.(*os.File)
-	info, err := f.Stat()
-	if terminal := f != nil && err == nil && info.Mode()&os.ModeCharDevice != 0; terminal {
-		fmt.Fprintf(l.w, "\r\x1b[K%s", text)
-		l.open = true
-		return
-	}
-	if time.Since(l.last) > 10*time.Second {
-		fmt.Fprintln(l.w, text)
-		l.last = time.Now()
-	}
-}
-
-// end leaves the line, before something else is printed.
-func (l *statusLine) end() {
-	if l.open {
-		fmt.Fprintln(l.w)
-		l.open = false
 	}
 }

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/midgemq/midge/interop/internal/harness"
 )
 
 // A server is a broker's process, to be killed and started again on the same
@@ -28,7 +30,7 @@ type server struct {
 
 // newServer prepares a broker by name, with its data in dir.
 func newServer(name, midge, dir string) (*server, error) {
-	addr, err := freeAddress()
+	addr, err := harness.FreeAddress()
 	if err != nil {
 		return nil, err
 	}
@@ -84,15 +86,6 @@ func (s *server) mosquitto(how, dir, data string) error {
 }
 
 // freeAddress is one nobody listens on now.
-func freeAddress() (string, error) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	defer ln.Close()
-	return ln.Addr().String(), nil
-}
-
 func (s *server) start() error {
 	out, err := os.OpenFile(s.log, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
