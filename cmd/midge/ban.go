@@ -134,9 +134,7 @@ Examples:
 		return ask.explain(err)
 	}
 	if *asJSON {
-		e := jsonTo(out)
-		e.SetIndent("", "  ")
-		err = e.Encode(list)
+		err = printJSON(out, list)
 	} else {
 		err = drawBans(out, list.Bans, time.Now())
 	}

@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -74,9 +73,7 @@ func checkCmd(_ context.Context, args []string, out, errs io.Writer) error {
 		return err
 	}
 	if *asJSON {
-		e := json.NewEncoder(out)
-		e.SetIndent("", "  ")
-		err = e.Encode(c)
+		err = printJSON(out, c)
 	} else {
 		err = c.draw(out)
 	}

@@ -51,9 +51,7 @@ Examples:
 		return ask.explain(err)
 	}
 	if *asJSON {
-		e := jsonTo(out)
-		e.SetIndent("", "  ")
-		err = e.Encode(list)
+		err = printJSON(out, list)
 	} else {
 		err = drawClients(out, list)
 	}

@@ -15,6 +15,13 @@ func jsonTo(out io.Writer) *json.Encoder {
 	return e
 }
 
+// printJSON prints one value for people, too.
+func printJSON(out io.Writer, v any) error {
+	e := jsonTo(out)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
+}
+
 // controlless escapes them. An Encoder writes a value at once.
 type controlless struct{ io.Writer }
 

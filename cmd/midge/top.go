@@ -211,9 +211,7 @@ func (v *viewer) dump(ctx context.Context, out io.Writer, limit int) error {
 	if err != nil {
 		return err
 	}
-	e := jsonTo(out)
-	e.SetIndent("", "  ")
-	return e.Encode(g)
+	return printJSON(out, g)
 }
 
 func (v *viewer) still(ctx context.Context, out io.Writer, limit int) error {
