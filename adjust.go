@@ -20,7 +20,6 @@ func (b *Broker) Adjust(cfg Config) error {
 	now.MaxReplay, now.ReplayRate = wish.MaxReplay, wish.ReplayRate
 	now.rated, now.MaxMemory = wish.rated, wish.MaxMemory
 	b.bounds.Store(&now)
-	b.budget.level.Store(uint32(plenty))
 	b.weigh()
 	b.setRates()
 	return nil

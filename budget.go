@@ -89,11 +89,9 @@ func (b *Broker) memory() int64 {
 // weigh finds out how little memory is left.
 func (b *Broker) weigh() shortage {
 	most := int64(b.bounds.Load().MaxMemory)
-	if most == 0 {
-		return plenty
-	}
 	s, used := plenty, b.memory()
 	switch {
+	case most == 0:
 	case used >= most:
 		s = full
 	case used >= most-most/8:
@@ -110,7 +108,7 @@ func (b *Broker) weigh() shortage {
 // heed is weigh for each batch, without a lock: it tells the log, once for as
 // long as memory is short.
 func (b *Broker) heed() {
-	if b.bounds.Load().MaxMemory == 0 {
+	if b.bounds.Load().MaxMemory == 0 && b.shortage() == plenty {
 		return
 	}
 	if s := b.weigh(); s != plenty && b.budget.news.begins(int64(b.since(time.Now()))) {
