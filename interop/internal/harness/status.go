@@ -17,6 +17,7 @@ type StatusLine struct {
 	open bool
 }
 
+// Say shows the text in place of what was there.
 func (l *StatusLine) Say(format string, args ...any) {
 	text := fmt.Sprintf(format, args...)
 	f, _ := l.W.(*os.File)
