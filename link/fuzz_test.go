@@ -1,6 +1,7 @@
 package link_test
 
 import (
+	"bytes"
 	"errors"
 	"testing"
 
@@ -18,7 +19,7 @@ func FuzzServer(f *testing.F) {
 		c := packet.Connect{Version: v, ClientID: []byte("c"), CleanStart: true}
 		p := packet.Publish{Topic: []byte("t"), Payload: []byte("x"), QoS: 1, ID: 1}
 		s := packet.Subscribe{ID: 2, Filters: packet.Filters(nil).Add(packet.Subscription{Filter: []byte("a/+")})}
-		b := packet.AppendPingreq(s.Append(p.Append(c.Append(nil), v), v))
+		b := packet.AppendPingreq(s.Append(p.Append(p.Append(c.Append(nil), v), v), v))
 		f.Add(b, []byte{1, 3, 200})
 	}
 	auth := packet.Connect{Version: mqtt.V5, ClientID: []byte("c"), Properties: method("m")}
@@ -52,6 +53,8 @@ func feed(t *testing.T, r *link.Reader, in, cuts []byte, opening ...packet.Type)
 	const limit = 1 << 16
 	var p link.Packets
 	read, taken := 0, 0
+	var like packet.Publish // what the next repeating bytes are
+	size, repeating := 0, 0
 	for read < len(in) || len(cuts) > 0 {
 		step := len(in) - read
 		if len(cuts) > 0 {
@@ -63,6 +66,15 @@ func feed(t *testing.T, r *link.Reader, in, cuts []byte, opening ...packet.Type)
 			ty, n, need, err := r.Next(in[taken:read:read], &p)
 			if together > 0 && (err != nil || ty != acks || n != link.AckSize || p.Ack.Code != mqtt.Success) {
 				t.Fatalf("Acks sees %d bytes of %v, Next %v, %d, %v", together, acks, ty, n, err)
+			}
+			if repeating > 0 && (err != nil || n != size || !bytes.Equal(p.Publish.Topic, like.Topic) || p.Publish.QoS != like.QoS ||
+				p.Publish.Dup != like.Dup || p.Publish.Retain != like.Retain || p.Publish.Properties.Present != 0) {
+				t.Fatalf("Repeats sees %+v again, Next %v, %+v, %v", like, ty, p.Publish, err)
+			}
+			repeating -= n
+			if ty == packet.PUBLISH && n > 0 && repeating <= 0 {
+				like, size = p.Publish, n
+				repeating = r.Repeats(in[taken:taken+n], &like, in[taken+n:read])
 			}
 			var fault *packet.Error
 			switch {

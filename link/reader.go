@@ -136,6 +136,32 @@ func (r *Reader) Acks(b []byte) (t packet.Type, n int) {
 // AckSize is the length of each of Acks.
 const AckSize = 4
 
+// Repeats returns how many bytes at the front of b are packets that differ from
+// first in identifier and payload alone: as many as first has, and as right as
+// it is. first is a PUBLISH that Next has taken apart into p.
+func (r *Reader) Repeats(first []byte, p *packet.Publish, b []byte) (n int) {
+	if p.Properties.Present != 0 {
+		return 0
+	}
+	size := len(first)
+	at := size - len(p.Payload) // where p has its payload
+	properties := at
+	if r.version == mqtt.V5 {
+		properties--
+	}
+	id := properties
+	if p.QoS > mqtt.AtMostOnce {
+		id -= 2
+	}
+	for ; len(b)-n >= size; n += size {
+		f := b[n : n+size]
+		if string(f[:id]) != string(first[:id]) || id < properties && f[id]|f[id+1] == 0 || properties < at && f[properties] != 0 {
+			break
+		}
+	}
+	return n
+}
+
 // admit judges a packet by its fixed header alone, before its body is read:
 // an oversize or misplaced packet never costs memory.
 func (r *Reader) admit(h packet.Header) error {

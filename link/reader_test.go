@@ -245,3 +245,51 @@ func TestAcks(t *testing.T) {
 		t.Error("a closed link takes acknowledgements")
 	}
 }
+
+// What differs from the PUBLISH before in identifier and payload alone is taken
+// unread, and anything else is left.
+func TestRepeats(t *testing.T) {
+	publish := func(v mqtt.Version, q mqtt.QoS, with func(*packet.Publish)) []byte {
+		p := packet.Publish{Topic: []byte("a/b"), QoS: q, Payload: []byte("xyz"), Properties: new(packet.Properties)}
+		if q > 0 {
+			p.ID = 7
+		}
+		with(&p)
+		return p.Append(nil, v)
+	}
+	as := func(*packet.Publish) {}
+	for _, v := range []mqtt.Version{mqtt.V311, mqtt.V5} {
+		for q := range mqtt.QoS(3) {
+			e := server(t, v)
+			first := publish(v, q, as)
+			next := publish(v, q, func(p *packet.Publish) { p.Payload, p.ID = []byte("abc"), p.ID*9 })
+			for name, behind := range map[string][]byte{
+				"nothing":        nil,
+				"half of one":    first[:len(first)-1],
+				"another topic":  publish(v, q, func(p *packet.Publish) { p.Topic = []byte("a/c") }),
+				"another length": publish(v, q, func(p *packet.Publish) { p.Topic, p.Payload = []byte("a/bb"), []byte("yz") }),
+				"more payload":   publish(v, q, func(p *packet.Publish) { p.Payload = []byte("1234") }),
+				"RETAIN":         publish(v, q, func(p *packet.Publish) { p.Retain = true }),
+				"DUP":            publish(v, max(q, 1), func(p *packet.Publish) { p.Dup = true }),
+				"another QoS":    publish(v, (q+1)%3, as),
+				"no identifier":  publish(v, max(q, 1), func(p *packet.Publish) { p.ID = 0 }),
+				"a property":     publish(v, q, func(p *packet.Publish) { p.Payload, p.Properties.TopicAlias = nil, 1 }),
+				"another type":   packet.AppendPingreq(nil),
+			} {
+				if name == "a property" && v != mqtt.V5 {
+					continue
+				}
+				e.take(first, packet.PUBLISH)
+				if n := e.r.Repeats(first, &e.p.Publish, slices.Concat(next, first, behind)); n != 2*len(first) {
+					t.Errorf("%v QoS %d before %s: %d bytes, want %d", v, q, name, n, 2*len(first))
+				}
+			}
+		}
+	}
+	e := server(t, mqtt.V5)
+	aliased := publish(mqtt.V5, 0, func(p *packet.Publish) { p.Properties.TopicAlias = 1 })
+	e.take(aliased, packet.PUBLISH)
+	if n := e.r.Repeats(aliased, &e.p.Publish, aliased); n != 0 {
+		t.Errorf("%d bytes with an alias are taken", n)
+	}
+}
