@@ -96,15 +96,23 @@ func (o *Outbound[T]) Len() int { return int(o.live) }
 // Publish opens an exchange for a new QoS 1 or 2 message and returns its
 // identifier. The caller has asked Ready.
 func (o *Outbound[T]) Publish(q mqtt.QoS, v T) mqtt.PacketID {
+	s := o.Open(q)
+	s.Value = v
+	return s.ID
+}
+
+// Open is Publish for a caller who gives the slot its Value, which is zero,
+// before the window is asked anything else.
+func (o *Outbound[T]) Open(q mqtt.QoS) *Slot[T] {
 	s := o.push()
-	s.Value, s.counts = v, true
+	s.counts = true
 	s.Stage = AwaitPuback
 	if q == mqtt.ExactlyOnce {
 		s.Stage = AwaitPubrec
 	}
 	// [MQTT-4.9.0-2, 5.0] each PUBLISH takes one unit of quota.
 	o.quota--
-	return s.ID
+	return s
 }
 
 // Request opens an exchange for SUBSCRIBE or UNSUBSCRIBE, which share the
@@ -164,6 +172,20 @@ func (o *Outbound[T]) Resend() *Slot[T] {
 // an identifier that awaits no PUBACK.
 func (o *Outbound[T]) Puback(id mqtt.PacketID) (v T, ok bool) {
 	return o.end(id, AwaitPuback)
+}
+
+// Awaits returns the exchange with this identifier if it is at stage st, or nil.
+func (o *Outbound[T]) Awaits(id mqtt.PacketID, st Stage) *Slot[T] {
+	if s := o.find(id); s != nil && s.Stage == st {
+		return s
+	}
+	return nil
+}
+
+// Close ends the exchange in a slot that Awaits returned.
+func (o *Outbound[T]) Close(s *Slot[T]) {
+	o.finish(s)
+	o.trim()
 }
 
 // Pubcomp ends a QoS 2 exchange. It reports false for an identifier that
@@ -240,8 +262,12 @@ func (o *Outbound[T]) find(id mqtt.PacketID) *Slot[T] {
 	if o.n == 0 {
 		return nil
 	}
+	head := o.at(0)
+	if head.ID == id && head.Stage != done {
+		return head // as most are acknowledged, in order
+	}
 	i := int(o.n) - 1
-	if head := o.at(0); !o.lapped(head) {
+	if !o.lapped(head) {
 		i = min(i, distance(head.ID, id))
 	}
 	for ; i >= 0; i-- {
@@ -261,13 +287,12 @@ func distance(from, to mqtt.PacketID) int {
 }
 
 func (o *Outbound[T]) end(id mqtt.PacketID, st Stage) (v T, ok bool) {
-	s := o.find(id)
-	if s == nil || s.Stage != st {
+	s := o.Awaits(id, st)
+	if s == nil {
 		return v, false
 	}
 	v = s.Value
-	o.finish(s)
-	o.trim()
+	o.Close(s)
 	return v, true
 }
 
@@ -302,7 +327,7 @@ func (o *Outbound[T]) push() *Slot[T] {
 	s := o.at(o.n)
 	o.n++
 	o.live++
-	*s = Slot[T]{ID: o.last, issued: o.issued}
+	s.ID, s.issued = o.last, o.issued // the rest is as finish left it
 	return s
 }
 

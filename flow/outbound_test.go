@@ -178,3 +178,31 @@ func pick(r *rand.Rand, m map[mqtt.PacketID]flow.Stage, other mqtt.PacketID) mqt
 	}
 	return other
 }
+
+// A slot is filled in and read in place, and comes back empty.
+func TestOutboundInPlace(t *testing.T) {
+	o := newOutbound(3, 3)
+	for i := range 8 {
+		a, b := o.Open(mqtt.AtLeastOnce), o.Open(mqtt.ExactlyOnce)
+		if a.Value != 0 || b.Value != 0 {
+			t.Fatalf("round %d: a new slot has the values %d and %d", i, a.Value, b.Value)
+		}
+		a.Value, b.Value = 2*i+1, 2*i+2
+		first, second := a.ID, b.ID
+		if o.Awaits(second, flow.AwaitPuback) != nil || o.Awaits(second+1, flow.AwaitPuback) != nil {
+			t.Fatal("a PUBACK is awaited that is not")
+		}
+		if s := o.Awaits(second, flow.AwaitPubrec); s == nil || s.Value != 2*i+2 {
+			t.Fatalf("round %d: PUBREC is awaited for %v", i, s)
+		}
+		if s := o.Awaits(first, flow.AwaitPuback); s == nil || s.Value != 2*i+1 {
+			t.Fatalf("round %d: PUBACK is awaited for %v", i, s)
+		} else {
+			o.Close(s)
+		}
+		o.Close(o.Awaits(second, flow.AwaitPubrec))
+		if o.Len() != 0 || o.Room() != 3 || o.Awaits(first, flow.AwaitPuback) != nil {
+			t.Fatalf("round %d: %d open, room for %d", i, o.Len(), o.Room())
+		}
+	}
+}
