@@ -29,49 +29,58 @@ func (c *conn) endAcked(sc *scratch) {
 		}
 	}
 	clear(r.rest)
-	clear(r.kept)
-	r.plan, r.raw, r.n, r.kept, r.rest = nil, nil, 0, r.kept[:0], r.rest[:0]
+	r.plan, r.raw, r.n, r.packed, r.rest = nil, nil, 0, nil, r.rest[:0]
 }
 
-// messages are those of the run of by, for those who are sent all of it.
-func (r *run) messages(sc *scratch, by *conn) []*message {
-	if len(r.kept) > 0 {
-		return r.kept
-	}
-	if r.n == 1 {
+// pack returns the run as what outlives the batch, for those who are sent all of
+// it: the message itself, or one that has all the frames as its payload. Each
+// delivery of such a pack says where there its own is.
+func (r *run) pack(sc *scratch, by *conn) *message {
+	switch {
+	case r.packed != nil:
+	case r.n == 1:
 		by.takeOf(sc, r.raw)
-		r.kept = append(r.kept, sc.keep())
-		return r.kept
-	}
-	all := make([]message, r.n)
-	b := make([]byte, 0, len(r.raw)) // a little more than the topic once and all payloads
-	b = append(b, r.plan.topic...)
-	topic := b[:len(b):len(b)]
-	rest := r.raw
-	for i := range all {
-		h, _ := packet.ReadHeader(rest)
-		n := h.Size + h.Len
-		at := len(b)
-		b = append(b, rest[r.payloadAt(h):n]...)
-		all[i] = message{
-			topic: topic, payload: b[at:len(b):len(b)], origin: by.session.id,
-			arrived: sc.now.UnixNano(), qos: r.qos,
+		r.packed = sc.keep()
+	default:
+		frames := append([]byte(nil), r.raw...)
+		h, _ := packet.ReadHeader(frames)
+		r.packed = &message{
+			topic: frames[h.Size+2:][:len(r.plan.topic)], payload: frames, gap: uint8(r.gap()),
+			origin: by.session.id, arrived: sc.now.UnixNano(), qos: r.qos,
 		}
-		r.kept = append(r.kept, &all[i])
-		rest = rest[n:]
 	}
-	return r.kept
+	return r.packed
 }
 
-// idAt is where the Packet Identifier stands in a frame with header h.
-func (r *run) idAt(h packet.Header) int { return h.Size + 2 + len(r.plan.topic) }
-
-// payloadAt is where the payload begins: such a message has no properties.
-func (r *run) payloadAt(h packet.Header) int {
+// gap is what stands between topic and payload: such a message has no
+// properties.
+func (r *run) gap() int {
 	if r.v5 {
-		return r.idAt(h) + 3
+		return 3
 	}
-	return r.idAt(h) + 2
+	return 2
+}
+
+// size is what the message costs a queue, in bytes.
+func (d *delivery) size() int {
+	if d.to == 0 {
+		return d.m.size()
+	}
+	return int(d.to-d.from) + messageCost
+}
+
+// unpackLocked gives a delivery in flight a message of its own.
+func (s *session) unpackLocked(d *delivery) {
+	if d.to == 0 {
+		return
+	}
+	before := d.size()
+	m, frame := *d.m, d.m.payload[d.from:d.to]
+	h, _ := packet.ReadHeader(frame)
+	m.payload, m.gap = frame[h.Size+2+len(m.topic)+int(m.gap):], 0
+	d.m, d.from, d.to = m.clone(), 0, 0
+	s.flying += d.size() - before
+	s.b.hold(d.size() - before)
 }
 
 // deliverRun takes the run of by for this session, which t is about: all of it
@@ -90,26 +99,39 @@ func (s *session) deliverRun(sc *scratch, by *conn, t *target) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.stage != flowing || (o.w.Version() == mqtt.V5) != r.v5 || o.w.Aliasing() || !o.w.Fits(r.largest) ||
-		c.keptLocked().messages > 0 || len(o.out)+len(c.keptLocked().b)+len(r.raw) > flushAt {
+		c.keptLocked().messages > 0 || len(o.out)+len(c.keptLocked().b)+len(r.raw) >= flushAt {
 		return false
 	}
-	rest := len(o.out)
+	at := len(o.out)
 	o.out = append(c.roomFor(len(r.raw)), r.raw...)
 	before := s.flying
-	for _, m := range r.messages(sc, by) {
-		id := s.out.Publish(r.qos, delivery{m: m, qos: r.qos})
-		s.flying += m.size()
-		frame := o.out[rest:]
-		h, _ := packet.ReadHeader(frame)
-		frame[0] &^= 0x08 // DUP is the publisher's [MQTT-3.3.1-3]
-		at := r.idAt(h)
-		frame[at], frame[at+1] = byte(id>>8), byte(id)
-		rest += h.Size + h.Len
-	}
+	s.openLocked(r, r.pack(sc, by), o.out[at:])
 	s.b.hold(s.flying - before)
 	o.messages += int32(r.n)
 	o.sent.messages += uint32(r.n)
 	o.sent.packets += uint32(r.n)
 	c.markLocked(&sc.batch)
 	return true
+}
+
+// openLocked opens an exchange for each message of the run, and gives the frames
+// their identifiers.
+func (s *session) openLocked(r *run, m *message, frames []byte) {
+	size, idAt := 0, 0
+	for from := 0; from < len(frames); from += size {
+		if size == 0 || r.n*r.largest != len(frames) { // they are of more than one length
+			h, _ := packet.ReadHeader(frames[from:])
+			size, idAt = h.Size+h.Len, h.Size+2+len(r.plan.topic)
+		}
+		slot := s.out.Open(r.qos)
+		d := &slot.Value
+		d.m, d.qos = m, r.qos
+		if r.n > 1 {
+			d.from, d.to = uint16(from), uint16(from+size)
+		}
+		s.flying += d.size()
+		frame := frames[from : from+size]
+		frame[0] &^= 0x08 // DUP is the publisher's [MQTT-3.3.1-3]
+		frame[idAt], frame[idAt+1] = byte(slot.ID>>8), byte(slot.ID)
+	}
 }

@@ -45,6 +45,9 @@ func TestAckedRun(t *testing.T) {
 								Topic: []byte("t"), QoS: q, ID: mqtt.PacketID(i + 7), Dup: i%10 == 3,
 								Payload: fmt.Appendf(nil, "%0*d", 1+i%60, i),
 							}
+							if i > 50 { // of one length, and none a repeat
+								p.Dup, p.Payload = false, fmt.Appendf(nil, "%020d", i)
+							}
 							burst = p.Append(burst, v)
 							if len(p.Payload) <= k.most {
 								want = append(want, string(p.Payload))
@@ -135,4 +138,50 @@ func TestAckedRunOutlivesAConnection(t *testing.T) {
 			}
 		}
 	})
+}
+
+// In the middle of what came in one piece each packet is judged as if it had
+// come by itself: what was right before it counts, nothing behind it does.
+func TestAckedRunIsJudgedPacketByPacket(t *testing.T) {
+	for name, c := range map[string]struct {
+		held  mqtt.PacketID // QoS 2 identifier held before
+		wrong mqtt.PacketID
+		code  mqtt.ReasonCode
+	}{
+		"no identifier":                      {0, 0, mqtt.MalformedPacket},    // [MQTT-2.2.1-2, 5.0]
+		"the identifier of a QoS 2 exchange": {99, 99, mqtt.UnspecifiedError}, // [MQTT-2.2.1-3, 5.0]
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, midge.Config{})
+				sub := w.connect("sub")
+				sub.subscribe("t", 1)
+				pub := w.connect("pub")
+				burst := func(q mqtt.QoS, ids ...mqtt.PacketID) (b []byte) {
+					for _, id := range ids {
+						b = (&packet.Publish{Topic: []byte("t"), QoS: q, ID: id, Payload: fmt.Appendf(nil, "%05d", id)}).Append(b, mqtt.V5)
+					}
+					return b
+				}
+				if c.held > 0 {
+					pub.write(burst(mqtt.ExactlyOnce, c.held))
+					pub.want(packet.PUBREC)
+					sub.wantPublish()
+				}
+				pub.write(burst(mqtt.AtLeastOnce, 1, 2, 3, c.wrong, 5, 6))
+				for i := range 3 {
+					if m := sub.wantPublish(); string(m.Payload) != fmt.Sprintf("%05d", i+1) {
+						t.Fatalf("message %d is %q", i+1, m.Payload)
+					}
+					pub.want(packet.PUBACK)
+				}
+				pub.wantEnd(c.code)
+				pub = w.connect("pub")
+				pub.publish("t", "last", 0)
+				if m := sub.wantPublish(); string(m.Payload) != "last" {
+					t.Fatalf("got %q, which came behind what was wrong", m.Payload)
+				}
+			})
+		})
+	}
 }

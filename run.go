@@ -22,8 +22,8 @@ type run struct {
 	otherLargest int
 
 	// At QoS 1 and 2, see ackrun.go.
-	kept []*message // the messages, once somebody needed them
-	rest []*target  // who has to be given each by itself
+	packed *message  // see pack
+	rest   []*target // who has to be given each by itself
 }
 
 // directAt is how many bytes are worth a system call of their own: such a run
@@ -65,6 +65,32 @@ func (c *conn) runOn(sc *scratch, p *packet.Publish) bool {
 
 func (r *run) mayGrow() bool {
 	return r.qos == mqtt.AtMostOnce || r.n < ackedMost && len(r.raw) < ackedBytes
+}
+
+// runAhead makes the packets at the front of b that repeat the one at hand, the
+// last of the run, part of it, and returns how many bytes they have.
+func (c *conn) runAhead(sc *scratch, b []byte) int {
+	r, size := &sc.run, len(sc.raw)
+	if r.qos > mqtt.AtMostOnce {
+		// An idle window takes any identifier at QoS 1, and is idle again once
+		// that is acknowledged.
+		if r.qos == mqtt.ExactlyOnce || !c.session.in.Idle() || !r.mayGrow() {
+			return 0
+		}
+		b = b[:min(len(b), size*min(ackedMost-r.n, (ackedBytes-len(r.raw)+size-1)/size))]
+	}
+	b = b[:c.in.Repeats(sc.raw, &sc.packets.Publish, b)]
+	n := len(b) / size
+	sc.heard.packets += uint64(n)
+	sc.heard.messages += uint64(n)
+	r.raw = r.raw[:len(r.raw)+len(b)]
+	r.n += n
+	if r.qos > mqtt.AtMostOnce {
+		for at := size - len(sc.packets.Publish.Payload) - r.gap(); at < len(b); at += size { // the identifier's place
+			sc.confirms = append(sc.confirms, byte(packet.PUBACK)<<4, 2, b[at], b[at+1])
+		}
+	}
+	return len(b)
 }
 
 // endRun hands the run over, if there is one. It comes before anything else the

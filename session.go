@@ -69,6 +69,8 @@ type delivery struct {
 	qos    mqtt.QoS // granted
 	retain bool     // the RETAIN flag this subscriber sees
 	replay bool     // out of the retained store, for a new subscription
+
+	from, to uint16 // to above 0: m is a run's, see pack
 }
 
 // A slot is a delivery at QoS 1 or 2 that has been sent and not completed.
@@ -349,6 +351,7 @@ func (s *session) resendLocked(c *conn, by *batch) bool {
 		c.dirtyLocked(by)
 	} else {
 		d := &slot.Value
+		s.unpackLocked(d)
 		x := variant{qos: d.qos, retain: d.retain, ids: d.ids, id: slot.ID, dup: true}
 		now := time.Now().UnixNano()
 		if !s.mayReceive(d.m.topic) {
@@ -399,7 +402,11 @@ func (s *session) ackedAll(c *conn, sc *scratch, t packet.Type, b []byte) {
 	defer s.mu.Unlock()
 	before := s.flying
 	for ; len(b) > 0; b = b[link.AckSize:] {
-		s.ackedLocked(c, sc, &packet.Ack{Type: t, ID: ackID(b)})
+		if t == packet.PUBACK {
+			s.pubackLocked(ackID(b))
+		} else {
+			s.ackedLocked(c, sc, &packet.Ack{Type: t, ID: ackID(b)})
+		}
 	}
 	s.b.hold(s.flying - before)
 	if s.backlog.Load() {
@@ -410,9 +417,7 @@ func (s *session) ackedAll(c *conn, sc *scratch, t packet.Type, b []byte) {
 func (s *session) ackedLocked(c *conn, sc *scratch, a *packet.Ack) {
 	switch a.Type {
 	case packet.PUBACK:
-		d, _ := s.outLocked().Puback(a.ID)
-		s.landLocked(&d)
-		s.keepDone(d.seq)
+		s.pubackLocked(a.ID)
 	case packet.PUBCOMP:
 		if _, known := s.outLocked().Pubcomp(a.ID); known {
 			s.completedLocked(a.ID)
@@ -438,9 +443,17 @@ func (s *session) ackedLocked(c *conn, sc *scratch, a *packet.Ack) {
 	}
 }
 
+func (s *session) pubackLocked(id mqtt.PacketID) {
+	if slot := s.outLocked().Awaits(id, flow.AwaitPuback); slot != nil {
+		s.landLocked(&slot.Value)
+		s.keepDone(slot.Value.seq)
+		s.out.Close(slot)
+	}
+}
+
 // landLocked notes that a message sent need not be kept any more.
 func (s *session) landLocked(d *delivery) {
 	if d.m != nil {
-		s.flying -= d.m.size()
+		s.flying -= d.size()
 	}
 }
