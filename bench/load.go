@@ -32,6 +32,7 @@ type Load struct {
 	Rate int
 
 	// Topics each publisher takes turns with, [1, 8192]; 0: 1, 100 for Wildcard.
+	// With Filters, how many of them each filter matches.
 	Topics int
 
 	// Filters, of Pairs, is how many wildcard filters each subscriber holds,

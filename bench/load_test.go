@@ -68,6 +68,7 @@ func TestShapes(t *testing.T) {
 				{Load{Shape: Pairs, Clients: 3, Messages: 200}, 600},
 				{Load{Shape: Pairs, Clients: 2, Messages: 200, Topics: 7}, 400},
 				{Load{Shape: Pairs, Clients: 2, Messages: 300, Filters: 250}, 600},
+				{Load{Shape: Pairs, Clients: 2, Messages: 300, Filters: 10, Topics: 11}, 600},
 				{Load{Shape: FanOut, Clients: 5, Messages: 100}, 500},
 				{Load{Shape: FanIn, Clients: 5, Messages: 100}, 500},
 				{Load{Shape: AllToAll, Clients: 4, Messages: 50}, 800},

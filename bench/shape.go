@@ -2,6 +2,7 @@ package bench
 
 import (
 	"fmt"
+	"strconv"
 
 	"github.com/midgemq/midge/mqtt"
 )
@@ -87,8 +88,11 @@ func (l *Load) plan(prefix string) plan {
 func (l *Load) pairs(p *plan, prefix string) {
 	switch {
 	case l.Filters > 0:
-		p.topics, p.filters = l.Filters, l.Filters
-		p.topic = func(pub, i int) string { return fmt.Sprintf("%s/%05d/%07d/x", prefix, pub, i) }
+		p.topics, p.filters = l.Filters*l.Topics, l.Filters
+		width := len(strconv.Itoa(l.Topics - 1)) // topics are of one length
+		p.topic = func(pub, i int) string {
+			return fmt.Sprintf("%s/%05d/%07d/%0*d", prefix, pub, i/l.Topics, width, i%l.Topics)
+		}
 		p.filter = func(sub, i int) string { return fmt.Sprintf("%s/%05d/%07d/+", prefix, sub, i) }
 	case l.Topics > 1:
 		p.topic = func(pub, i int) string { return fmt.Sprintf("%s/%05d/%07d", prefix, pub, i) }

@@ -107,7 +107,7 @@ func (l *lab) measure(ctx context.Context, only *regexp.Regexp, res *results) er
 	if only.MatchString("latency") {
 		res.Nice = l.nice
 	}
-	if only.MatchString("start") {
+	if only.MatchString("start") || len(res.Brokers) == 0 {
 		res.Brokers = nil
 		for _, b := range l.brokers {
 			if err := l.describe(ctx, b, res); err != nil {

@@ -36,7 +36,7 @@ func (o *benchOptions) define(fs *flag.FlagSet) {
 	fs.IntVar(&o.payload, "payload", 64, "`bytes` of a message, at least 16")
 	fs.IntVar(&o.window, "window", 0, "messages `n` of one publisher on their way (default 20 at QoS 1 and 2, up to 1000 at QoS 0)")
 	fs.IntVar(&o.rate, "rate", 0, "publish `n` messages a second and measure latency (default as fast as it goes)")
-	fs.IntVar(&o.topics, "topics", 0, "each publisher takes turns with `n` topics (default 1; wildcard 100)")
+	fs.IntVar(&o.topics, "topics", 0, "each publisher takes turns with `n` topics, with --filters n for each of those (default 1; wildcard 100)")
 	fs.IntVar(&o.filters, "filters", 0, "wildcard filters `n` of each subscriber, for pairs and filters (filters: 1000)")
 	fs.IntVar(&o.messages, "messages", 0, "send `n` from each publisher instead of measuring for a time; for retained, how many (10000)")
 	fs.DurationVar(&o.warmup, "warmup", time.Second, "`time` before measuring begins")
