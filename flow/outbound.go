@@ -41,7 +41,7 @@ type Outbound[T any] struct {
 }
 
 // Init sets how many exchanges may be open at once, [1, 65535]. A storage of
-// that length means nothing is ever allocated; nil grows on demand.
+// that length, all zero, means nothing is ever allocated; nil grows on demand.
 func (o *Outbound[T]) Init(limit int, storage []Slot[T]) {
 	*o = Outbound[T]{ring: storage, limit: uint16(limit)}
 }
