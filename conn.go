@@ -1,7 +1,6 @@
 package midge
 
 import (
-	"context"
 	"errors"
 	"io"
 	"log/slog"
@@ -90,9 +89,7 @@ func (c *conn) serve() {
 
 // begin brings the transport up and asks Hooks.Accept.
 func (c *conn) begin() bool {
-	life, giveBack := c.borrow()
-	defer giveBack()
-	ctx, cancel := context.WithTimeout(life, c.b.set.ConnectTimeout)
+	ctx, cancel := c.greetingContext()
 	defer cancel()
 	if accept := c.b.set.Hooks.Accept; accept != nil {
 		err := c.b.contain("Accept", func() error { return accept(ctx, c.remote(), c.b.clientCount()) })
