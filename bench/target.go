@@ -95,7 +95,7 @@ func (t *Target) dial(ctx context.Context, n int) (transport.Conn, error) {
 	}
 	opts := transport.DialOptions{TLS: t.TLS}
 	if t.Sources > 0 && !strings.HasPrefix(t.URL, "unix") {
-		d := net.Dialer{LocalAddr: &net.TCPAddr{IP: source(n % t.Sources)}}
+		d := net.Dialer{LocalAddr: &net.TCPAddr{IP: source(n % t.Sources)}, Control: chooseLate}
 		opts.NetDial = d.DialContext
 	}
 	return transport.Dial(ctx, t.URL, opts)
