@@ -56,7 +56,7 @@ type Broker struct {
 	loops      loops // read plain sockets, where the system lets them
 
 	mu        sync.Mutex
-	sessions  map[string]*session               // guarded by mu
+	sessions  *roster                           // guarded by mu
 	kept      int                               // guarded by mu: sessions that are to outlive their connections
 	connected int                               // guarded by mu: sessions with an owner
 	endings   map[string]store.Position         // guarded by mu: of sessions that are no more, and the disk may not know
@@ -81,7 +81,7 @@ func New(cfg Config) (*Broker, error) {
 		scratches: sync.Pool{New: func() any { return new(scratch) }},
 		index:     index.NewTree[*subscription](),
 		retained:  index.NewRetained[message](),
-		sessions:  map[string]*session{},
+		sessions:  newRoster(),
 		endings:   map[string]store.Position{},
 		locals:    map[*localClient]struct{}{},
 		listeners: map[transport.Listener]*listening{},
@@ -268,9 +268,9 @@ func (b *Broker) Close() error {
 		l.close()
 	}
 	sessions := b.sessions
-	b.sessions = map[string]*session{}
+	b.sessions = newRoster()
 	b.mu.Unlock()
-	for _, s := range sessions {
+	for s := range sessions.all() {
 		s.mu.Lock()
 		s.stopTimersLocked()
 		s.mu.Unlock()
@@ -312,7 +312,7 @@ func (b *Broker) dismiss(code mqtt.ReasonCode) {
 // was connected.
 func (b *Broker) Disconnect(clientID string, code mqtt.ReasonCode) bool {
 	b.mu.Lock()
-	c := b.sessions[clientID].heldBy()
+	c := b.sessions.find(clientID).heldBy()
 	b.mu.Unlock()
 	if c == nil {
 		return false

@@ -9,7 +9,7 @@ import (
 func (b *Broker) SessionCount() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return len(b.sessions)
+	return b.sessions.n
 }
 
 // InLine is how often the one loop of b has its connections in line for a turn,
@@ -40,7 +40,7 @@ func (b *Broker) KeptByLoop(id string) (bytes int) {
 
 func (b *Broker) loopOf(id string) *loop {
 	b.mu.Lock()
-	c := b.sessions[id].heldBy()
+	c := b.sessions.find(id).heldBy()
 	b.mu.Unlock()
 	if c == nil || c.sock().Away() {
 		return nil
@@ -53,7 +53,7 @@ func (b *Broker) loopOf(id string) *loop {
 func (b *Broker) Miscounted() int64 {
 	n := b.budget.held.Load()
 	b.mu.Lock()
-	all := slices.Collect(maps.Values(b.sessions))
+	all := slices.Collect(b.sessions.all())
 	locals := slices.Collect(maps.Keys(b.locals))
 	b.mu.Unlock()
 	for _, s := range all {

@@ -73,7 +73,7 @@ func (r *recovery) session(snap *store.Snapshot) bool {
 	s.tail = tail{n: snap.Queued, bytes: snap.QueuedBytes, from: snap.First}
 	s.stored.Store(true)
 	s.backlog.Store(snap.Queued > 0)
-	if old := b.sessions[s.id]; old != nil { // only damage does that
+	if old := b.sessions.find(s.id); old != nil { // only damage does that
 		b.log.Error("store: a client has two sessions; the older one is dropped", "client", s.id)
 		if old.number > s.number {
 			s.forget()

@@ -23,7 +23,7 @@ func (b *Broker) claim(sc *scratch, c *conn, clean bool) (s *session, present bo
 			b.mu.Unlock()
 			return nil, false, &Refusal{Code: mqtt.ServerUnavailable}
 		}
-		old := b.sessions[c.id()]
+		old := b.sessions.find(c.id())
 		if owner := old.heldBy(); owner != nil {
 			b.mu.Unlock()
 			if owner.since > c.since {
@@ -127,17 +127,17 @@ func (b *Broker) roomLocked(c *conn, old *session) bool {
 
 // addLocked registers a session, in place of one that has been dropped.
 func (b *Broker) addLocked(s *session) {
-	b.sessions[s.id] = s
+	b.sessions.put(s)
 	b.budget.sessions.Add(1)
 	b.hold(len(s.id))
 }
 
 // dropLocked deletes a session from the register. nil is none.
 func (b *Broker) dropLocked(s *session) {
-	if s == nil || b.sessions[s.id] != s {
+	if s == nil || b.sessions.find(s.id) != s {
 		return
 	}
-	delete(b.sessions, s.id)
+	b.sessions.drop(s)
 	b.budget.sessions.Add(-1)
 	b.hold(-len(s.id))
 	if s.kept {
@@ -171,7 +171,7 @@ func (b *Broker) release(s *session, forget bool) {
 // will of a client that is away.
 func (b *Broker) Forget(clientID string) bool {
 	b.mu.Lock()
-	s := b.sessions[clientID]
+	s := b.sessions.find(clientID)
 	if s == nil {
 		b.mu.Unlock()
 		return false
@@ -193,7 +193,7 @@ func (b *Broker) Forget(clientID string) bool {
 func (b *Broker) expire(s *session) {
 	b.mu.Lock()
 	until := time.Duration(s.until.Load()) * time.Second
-	if b.sessions[s.id] != s || s.owner != nil || until == 0 || b.since(time.Now()) < until {
+	if b.sessions.find(s.id) != s || s.owner != nil || until == 0 || b.since(time.Now()) < until {
 		b.mu.Unlock()
 		return
 	}
@@ -249,13 +249,7 @@ func (b *Broker) clientCount() int {
 // sayParkedWills says the delayed wills of clients that are away: their
 // sessions end with the broker [MQTT-3.1.2-8, 5.0].
 func (b *Broker) sayParkedWills() {
-	b.mu.Lock()
-	all := make([]*session, 0, len(b.sessions))
-	for _, s := range b.sessions {
-		all = append(all, s)
-	}
-	b.mu.Unlock()
-	for _, s := range all {
+	for _, s := range b.everySession() {
 		if !s.stored.Load() { // its will waits for the next broker otherwise
 			s.willDue()
 		}

@@ -32,7 +32,7 @@ func TestTooLargeWithoutItsAlias(t *testing.T) {
 	if err := pub.publish(h.sc, &packet.Publish{Topic: []byte("t"), Properties: new(packet.Properties)}); err != nil {
 		t.Fatal(err)
 	}
-	for _, s := range h.b.sessions {
+	for s := range h.b.sessions.all() {
 		if c := s.conn.Load(); c != pub && (c.outbox.sent.messages != 1 || s.inflightLocked() != 0) {
 			t.Errorf("%s was sent %d messages", s.id, c.outbox.sent.messages)
 		}

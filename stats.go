@@ -251,8 +251,8 @@ func (c *conn) tallies() (in, out tally) {
 func (b *Broker) everySession() []*session {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	all := make([]*session, 0, len(b.sessions)) // at once: CONNECTs wait for the lock
-	for _, s := range b.sessions {
+	all := make([]*session, 0, b.sessions.n) // at once: CONNECTs wait for the lock
+	for s := range b.sessions.all() {
 		all = append(all, s)
 	}
 	return all
@@ -285,7 +285,7 @@ func (b *Broker) Sessions() iter.Seq[ClientStats] {
 // Client describes the session of one client identifier; false: there is none.
 func (b *Broker) Client(id string) (ClientStats, bool) {
 	b.mu.Lock()
-	s := b.sessions[id]
+	s := b.sessions.find(id)
 	b.mu.Unlock()
 	if s == nil {
 		return ClientStats{}, false
@@ -298,7 +298,7 @@ func (b *Broker) owned() []*session {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	all := make([]*session, 0, b.connected)
-	for _, s := range b.sessions {
+	for s := range b.sessions.all() {
 		if s.owner != nil {
 			all = append(all, s)
 		}
