@@ -32,6 +32,24 @@ func (c *conn) endAcked(sc *scratch) {
 	r.plan, r.raw, r.n, r.packed, r.rest = nil, nil, 0, nil, r.rest[:0]
 }
 
+// claimAll claims and acknowledges packets that repeat the one at hand, as far as
+// they are new, and returns how many bytes they have.
+func (c *conn) claimAll(sc *scratch, b []byte) (n int) {
+	r, size := &sc.run, len(sc.raw)
+	t := packet.PUBACK
+	if r.qos == mqtt.ExactlyOnce {
+		t = packet.PUBREC
+	}
+	for at := size - len(sc.packets.Publish.Payload) - r.gap(); n < len(b); n += size { // the identifier's place
+		hi, lo := b[n+at], b[n+at+1]
+		if !c.session.in.Pass(r.qos, mqtt.PacketID(hi)<<8|mqtt.PacketID(lo)) {
+			break
+		}
+		sc.confirms = append(sc.confirms, byte(t)<<4, 2, hi, lo)
+	}
+	return n
+}
+
 // pack returns the run as what outlives the batch, for those who are sent all of
 // it: the message itself, or one that has all the frames as its payload. Each
 // delivery of such a pack says where there its own is.

@@ -148,7 +148,7 @@ func TestAckedRunIsJudgedPacketByPacket(t *testing.T) {
 		wrong mqtt.PacketID
 		code  mqtt.ReasonCode
 	}{
-		"no identifier":                      {0, 0, mqtt.MalformedPacket},    // [MQTT-2.2.1-2, 5.0]
+		"no identifier":                      {0, 0, mqtt.MalformedPacket},    // [MQTT-2.2.1-3, 5.0]
 		"the identifier of a QoS 2 exchange": {99, 99, mqtt.UnspecifiedError}, // [MQTT-2.2.1-3, 5.0]
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -184,4 +184,32 @@ func TestAckedRunIsJudgedPacketByPacket(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A QoS 2 message that comes twice in one piece is acknowledged twice and handed
+// on once [MQTT-4.3.3-10, 5.0].
+func TestAckedRunWithARepeat(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, midge.Config{})
+		sub := w.connect("sub")
+		sub.subscribe("t", 1)
+		pub := w.connect("pub")
+		var burst []byte
+		ids := []mqtt.PacketID{1, 2, 3, 2, 5, 1}
+		for _, id := range ids {
+			burst = (&packet.Publish{Topic: []byte("t"), QoS: 2, ID: id, Payload: fmt.Append(nil, id)}).Append(burst, mqtt.V5)
+		}
+		pub.write(burst)
+		for _, id := range ids {
+			if b := pub.want(packet.PUBREC); len(b) != 2 || b[1] != byte(id) {
+				t.Fatalf("PUBREC is % x, want %d", b, id)
+			}
+		}
+		pub.publish("t", "last", 0)
+		for _, want := range []string{"1", "2", "3", "5", "last"} {
+			if m := sub.wantPublish(); string(m.Payload) != want {
+				t.Fatalf("got %q, want %q", m.Payload, want)
+			}
+		}
+	})
 }

@@ -235,7 +235,7 @@ func (c *conn) batch(sc *scratch, b []byte) (used, need int, over bool, err erro
 		over, err = c.handle(sc, t)
 		over = over || err != nil
 		used += n
-		if sc.run.n > 0 && !rated && sc.watches == nil {
+		if sc.run.n > 0 && !over && !rated && sc.watches == nil {
 			used += c.runAhead(sc, b[used:])
 		}
 	}

@@ -72,24 +72,17 @@ func (r *run) mayGrow() bool {
 func (c *conn) runAhead(sc *scratch, b []byte) int {
 	r, size := &sc.run, len(sc.raw)
 	if r.qos > mqtt.AtMostOnce {
-		// An idle window takes any identifier at QoS 1, and is idle again once
-		// that is acknowledged.
-		if r.qos == mqtt.ExactlyOnce || !c.session.in.Idle() || !r.mayGrow() {
-			return 0
-		}
-		b = b[:min(len(b), size*min(ackedMost-r.n, (ackedBytes-len(r.raw)+size-1)/size))]
+		b = b[:min(len(b), size*max(0, min(ackedMost-r.n, (ackedBytes-len(r.raw)+size-1)/size)))]
 	}
 	b = b[:c.in.Repeats(sc.raw, &sc.packets.Publish, b)]
+	if r.qos > mqtt.AtMostOnce {
+		b = b[:c.claimAll(sc, b)]
+	}
 	n := len(b) / size
 	sc.heard.packets += uint64(n)
 	sc.heard.messages += uint64(n)
 	r.raw = r.raw[:len(r.raw)+len(b)]
 	r.n += n
-	if r.qos > mqtt.AtMostOnce {
-		for at := size - len(sc.packets.Publish.Payload) - r.gap(); at < len(b); at += size { // the identifier's place
-			sc.confirms = append(sc.confirms, byte(packet.PUBACK)<<4, 2, b[at], b[at+1])
-		}
-	}
 	return len(b)
 }
 

@@ -121,6 +121,23 @@ func (in *Inbound) Publish(q mqtt.QoS, id mqtt.PacketID) Arrival {
 	return Fresh
 }
 
+// Pass is Publish, Ack and Next in one, for a new message that is acknowledged
+// with success before anything else. False is one that has to go their way, and
+// changes nothing.
+func (in *Inbound) Pass(q mqtt.QoS, id mqtt.PacketID) bool {
+	if in.n > 0 || in.open >= in.limit || in.find(id) >= 0 {
+		return false
+	}
+	if q == mqtt.ExactlyOnce {
+		if len(in.held) >= int(in.limit) {
+			return false
+		}
+		in.held = append(in.held, id)
+		in.open++
+	}
+	return true
+}
+
 // Ack marks a message as dealt with. Its receipt comes out of Next once all
 // before it are marked too.
 func (in *Inbound) Ack(id mqtt.PacketID, code mqtt.ReasonCode) {

@@ -1,6 +1,8 @@
 package flow_test
 
 import (
+	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/midgemq/midge/flow"
@@ -92,6 +94,50 @@ func TestInboundExcess(t *testing.T) {
 		if a := in.Publish(mqtt.ExactlyOnce, id); a != flow.Fresh {
 			t.Fatalf("a new connection starts with the whole quota, got %v", a)
 		}
+	}
+}
+
+// Pass lets through what would be acknowledged at once, as if it had gone the
+// long way, and leaves everything else as it was.
+func TestInboundPass(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(1, 2))
+	passed := 0
+	for range 200 {
+		limit := 1 + rnd.IntN(4)
+		in, twin := newInbound(limit), newInbound(limit)
+		for step := range 50 {
+			id, q := mqtt.PacketID(1+rnd.IntN(6)), mqtt.QoS(1+rnd.IntN(2))
+			switch rnd.IntN(8) {
+			case 0:
+				in.Resume(uint16(limit))
+				twin.Resume(uint16(limit))
+			case 1, 2:
+				if in.Pubrel(id) != twin.Pubrel(id) {
+					t.Fatalf("step %d: PUBREL differs", step)
+				}
+			case 3: // one that is not acknowledged yet
+				if in.Publish(q, id) != twin.Publish(q, id) {
+					t.Fatalf("step %d: %d differs", step, id)
+				}
+			default:
+				arrival := twin.Publish(q, id)
+				if ok := in.Pass(q, id); ok {
+					passed++
+					twin.Ack(id, mqtt.Success)
+					if r, ok := twin.Next(); arrival != flow.Fresh || !ok || r.ID != id || r.QoS != q {
+						t.Fatalf("step %d: %d at QoS %d passes, which is %v, then %v", step, id, q, arrival, r)
+					}
+				} else if in.Publish(q, id) != arrival {
+					t.Fatalf("step %d: %d is not %v any more", step, id, arrival)
+				}
+			}
+			if in.Open() != twin.Open() || in.Idle() != twin.Idle() || !slices.Equal(slices.Collect(in.Held), slices.Collect(twin.Held)) {
+				t.Fatalf("step %d: %+v, want %+v", step, in, twin)
+			}
+		}
+	}
+	if passed < 1000 {
+		t.Fatalf("only %d messages passed", passed)
 	}
 }
 
