@@ -14,7 +14,7 @@ type polledListener struct {
 	net.Listener
 	file   *os.File // its socket once more: a net.Listener's own may not be read raw
 	raw    syscall.RawConn
-	kind   socketKind
+	unix   bool
 	poller func() *Poller
 	each   func(fd int) // sets what connections do not inherit; nil: they do
 }
@@ -28,9 +28,7 @@ func newPolledListener(ln net.Listener, opts Options) net.Listener {
 	}
 	l := &polledListener{Listener: ln, poller: opts.Poller}
 	_, tcp := ln.(*net.TCPListener)
-	if _, unix := ln.(*net.UnixListener); unix {
-		l.kind = unixSocket
-	} else if !tcp {
+	if _, l.unix = ln.(*net.UnixListener); !l.unix && !tcp {
 		return ln
 	}
 	var err error
@@ -102,12 +100,12 @@ func (l *polledListener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, &net.OpError{Op: "accept", Net: l.Addr().Network(), Addr: l.Addr(), Err: os.NewSyscallError("accept4", err)}
 	}
-	s := &Socket{p: l.poller(), fd: int32(nfd), kind: l.kind, away: true}
-	s.set(writable)
+	s := &Socket{p: l.poller(), fd: int32(nfd), peer: endpoint{unix: l.unix}}
+	s.set(writable | away)
 	if l.each != nil {
 		l.each(nfd)
 	}
-	if l.kind == tcpSocket {
+	if !l.unix {
 		s.peer = endpointOf(sa)
 	}
 	return s, nil

@@ -22,13 +22,12 @@ type Poller struct {
 	ready  []*Socket
 	busy   bool // the last look found several
 
-	mu      sync.Mutex
-	sockets []*Socket // guarded by mu, by descriptor
-	posted  []*Socket // guarded by mu: ready without having been reported by epoll
-	asleep  bool      // guarded by mu: Wait is in the kernel, or about to be
-	until   int64     // guarded by mu: and how long at most
-	closed  bool      // guarded by mu
-	wheel   wheel     // guarded by mu: read deadlines
+	mu     sync.Mutex
+	posted []*Socket // guarded by mu: ready without having been reported by epoll
+	asleep bool      // guarded by mu: Wait is in the kernel, or about to be
+	until  int64     // guarded by mu: and how long at most
+	closed bool      // guarded by mu
+	wheel  wheel     // guarded by mu: all sockets, and read deadlines
 }
 
 const edges = syscall.EPOLLIN | syscall.EPOLLOUT | syscall.EPOLLRDHUP | 1<<31 // EPOLLET, which package syscall has as a negative number
@@ -98,7 +97,7 @@ func (p *Poller) Wait(block bool) ([]*Socket, bool) {
 			syscall.Read(p.wake, count[:])
 			continue
 		}
-		if s := p.sockets[ev.Fd]; s != nil && s.report(ev.Events) {
+		if s := p.wheel.sockets[ev.Fd]; s != nil && s.report(ev.Events) {
 			p.ready = append(p.ready, s)
 		}
 	}
@@ -170,38 +169,56 @@ func (p *Poller) add(s *Socket) error {
 	if p.closed {
 		return syscall.EBADF
 	}
-	for len(p.sockets) <= int(s.fd) {
-		p.sockets = append(p.sockets, nil)
-	}
-	if p.sockets[s.fd] == s {
+	p.wheel.know(s)
+	ev := syscall.EpollEvent{Events: edges, Fd: s.fd}
+	err := syscall.EpollCtl(p.ep, syscall.EPOLL_CTL_ADD, int(s.fd), &ev)
+	if err == syscall.EEXIST {
 		return nil // by watch
 	}
-	p.sockets[s.fd] = s
-	ev := syscall.EpollEvent{Events: edges, Fd: s.fd}
-	if err := syscall.EpollCtl(p.ep, syscall.EPOLL_CTL_ADD, int(s.fd), &ev); err != nil {
-		p.sockets[s.fd] = nil
-		return err
-	}
-	return nil
+	return err
 }
 
 // drop forgets s, whose descriptor is about to be closed.
 func (p *Poller) drop(s *Socket) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.wheel.remove(s)
-	if int(s.fd) < len(p.sockets) && p.sockets[s.fd] == s {
-		p.sockets[s.fd] = nil
-	}
+	p.wheel.forget(s)
 }
 
 // A wheel finds the sockets whose deadline has come, at the latest one notch
 // after. A deadline that moves away costs nothing: it is looked at where it
 // stood, and put where it is to be.
 type wheel struct {
-	slots [wheelSlots]*Socket // lists
-	n     int
-	at    notch // looked at last
+	sockets []*Socket        // by descriptor, those without a deadline too
+	slots   [wheelSlots]link // lists
+	n       int
+	at      notch // looked at last
+}
+
+// A link is a Socket in the wheel, by its descriptor and one; 0: none.
+type link int32
+
+func (w *wheel) follow(l link) *Socket {
+	if l == 0 {
+		return nil
+	}
+	return w.sockets[l-1]
+}
+
+// know makes room for a socket that is open.
+func (w *wheel) know(s *Socket) {
+	for len(w.sockets) <= int(s.fd) {
+		w.sockets = append(w.sockets, nil)
+	}
+	w.sockets[s.fd] = s
+}
+
+// forget takes a socket out whose descriptor is about to be another's.
+func (w *wheel) forget(s *Socket) {
+	w.remove(s)
+	if int(s.fd) < len(w.sockets) && w.sockets[s.fd] == s {
+		w.sockets[s.fd] = nil
+	}
 }
 
 const (
@@ -228,17 +245,18 @@ func (w *wheel) set(s *Socket, deadline notch, now int64) {
 	if s.due != 0 && deadline >= s.due {
 		return // sooner than needed is where it is looked at again
 	}
+	w.know(s)
 	w.remove(s)
 	if w.n == 0 {
 		w.at = notchAt(now)
 	}
 	s.due = min(max(deadline, w.at+1), w.at+wheelSlots-1)
 	slot := &w.slots[s.due%wheelSlots]
-	s.prev, s.next = nil, *slot
-	if s.next != nil {
-		s.next.prev = s
+	s.prev, s.next = 0, *slot
+	*slot = link(s.fd + 1)
+	if next := w.follow(s.next); next != nil {
+		next.prev = *slot
 	}
-	*slot = s
 	w.n++
 }
 
@@ -246,15 +264,15 @@ func (w *wheel) remove(s *Socket) {
 	if s.due == 0 {
 		return
 	}
-	if s.next != nil {
-		s.next.prev = s.prev
+	if next := w.follow(s.next); next != nil {
+		next.prev = s.prev
 	}
-	if s.prev != nil {
-		s.prev.next = s.next
+	if prev := w.follow(s.prev); prev != nil {
+		prev.next = s.next
 	} else {
 		w.slots[s.due%wheelSlots] = s.next
 	}
-	s.prev, s.next, s.due = nil, nil, 0
+	s.prev, s.next, s.due = 0, 0, 0
 	w.n--
 }
 
@@ -262,15 +280,15 @@ func (w *wheel) remove(s *Socket) {
 func (w *wheel) turn(now int64, fire func(*Socket)) {
 	for w.n > 0 && w.at < notchAt(now) {
 		w.at++
-		for s := w.slots[w.at%wheelSlots]; s != nil; {
-			next := s.next
+		for next := w.slots[w.at%wheelSlots]; next != 0; {
+			s := w.follow(next)
+			next = s.next
 			w.remove(s)
 			if s.deadline > notchAt(now) {
 				w.set(s, s.deadline, now)
 			} else if s.deadline > 0 {
 				fire(s)
 			}
-			s = next
 		}
 	}
 }
@@ -281,7 +299,7 @@ func (w *wheel) next(now int64) int {
 		return -1
 	}
 	for i := notch(1); i < wheelSlots; i++ {
-		if w.slots[(w.at+i)%wheelSlots] != nil {
+		if w.slots[(w.at+i)%wheelSlots] != 0 {
 			return int(min(max((int64((w.at+i).time())-now)/int64(time.Millisecond)+1, 0), math.MaxInt32))
 		}
 	}

@@ -30,22 +30,20 @@ type Socket struct {
 
 	// Immutable.
 	p    *Poller
-	peer endpoint // unspecified for unix
+	peer endpoint
 	fd   int32
-	kind socketKind
 
-	away  bool          // guarded by mu: taken by Leave, or not attached yet
 	users atomic.Int32  // who is in a system call, and the mark of a closed one
 	state atomic.Uint32 // see below
-
-	giveUp notch      // guarded by mu: the write deadline; 0: none
-	cond   *sync.Cond // guarded by mu: of those who wait; nil until somebody does
-	mu     sync.Mutex
 
 	// Guarded by the Poller's mu.
 	deadline   notch // of reads; 0: none
 	due        notch // when the wheel looks at it; 0: it is not in the wheel
-	prev, next *Socket
+	prev, next link
+
+	giveUp notch      // guarded by mu: the write deadline; 0: none
+	cond   *sync.Cond // guarded by mu: of those who wait; nil until somebody does
+	mu     sync.Mutex
 }
 
 // What a Socket's state says.
@@ -54,25 +52,21 @@ const (
 	ended                       // epoll has reported the end, or an error: it will not again
 	writable                    // reported since the last write that found no room
 	expired                     // the read deadline has passed
+	away                        // guarded by mu: taken by Leave, or not attached yet
 )
 
 func (s *Socket) is(state uint32) bool { return s.state.Load()&state != 0 }
 func (s *Socket) set(state uint32)     { s.state.Or(state) }
 func (s *Socket) unset(state uint32)   { s.state.And(^state) }
 
-// An endpoint is an address in few bytes.
+// An endpoint is an address in few bytes. That of a unix socket is unspecified,
+// unless it stands for another.
 type endpoint struct {
 	ip   [16]byte // IPv4 as 4in6
 	zone uint32   // an interface's index
 	port uint16
+	unix bool
 }
-
-type socketKind uint8
-
-const (
-	tcpSocket socketKind = iota
-	unixSocket
-)
 
 // Attach begins to watch the socket: from now on Wait returns it, and at once
 // if there is something to tell already, such as a deadline that has passed.
@@ -87,7 +81,7 @@ func (s *Socket) Attach(owner any) error {
 	}
 	if !s.Park() {
 		s.mu.Lock()
-		s.away = false
+		s.unset(away)
 		s.mu.Unlock()
 		s.p.post(s)
 	}
@@ -105,13 +99,13 @@ func (s *Socket) watch() error {
 
 // rename gives the socket the address of whom it stands for. Before Attach.
 func (s *Socket) rename(a netip.AddrPort) {
-	s.peer = endpoint{ip: a.Addr().As16(), port: a.Port()}
+	s.peer = endpoint{ip: a.Addr().As16(), port: a.Port(), unix: s.peer.unix}
 }
 
 // Leave takes the socket from its Poller, for a goroutine that may block.
 func (s *Socket) Leave() {
 	s.mu.Lock()
-	s.away = true
+	s.set(away)
 	s.mu.Unlock()
 }
 
@@ -119,7 +113,7 @@ func (s *Socket) Leave() {
 func (s *Socket) Away() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.away
+	return s.is(away)
 }
 
 // Park gives the socket back. False is one that has something to read or to
@@ -130,7 +124,7 @@ func (s *Socket) Park() bool {
 	if s.is(readable) || s.is(expired) || s.users.Load() >= closedMark {
 		return false
 	}
-	s.away = false
+	s.unset(away)
 	return true
 }
 
@@ -143,7 +137,7 @@ func (s *Socket) Doze() bool {
 	if s.is(expired) || s.users.Load() >= closedMark {
 		return false
 	}
-	s.away = false
+	s.unset(away)
 	return true
 }
 
@@ -161,7 +155,7 @@ func (s *Socket) report(events uint32) bool {
 		s.set(writable)
 	}
 	s.signalLocked()
-	return !s.away && events&^syscall.EPOLLOUT != 0
+	return !s.is(away) && events&^syscall.EPOLLOUT != 0
 }
 
 // expire is report for a deadline.
@@ -170,7 +164,7 @@ func (s *Socket) expire() bool {
 	defer s.mu.Unlock()
 	s.set(expired)
 	s.signalLocked()
-	return !s.away
+	return !s.is(away)
 }
 
 func (s *Socket) signalLocked() {
@@ -333,6 +327,9 @@ func (s *Socket) SetReadDeadline(t time.Time) error {
 	s.deadline = notchAfter(t.Sub(p.epoch))
 	if int64(t.Sub(p.epoch)) > now {
 		s.unset(expired)
+		if s.users.Load() >= closedMark {
+			return nil // nobody waits, and drop may have been by
+		}
 		p.wheel.set(s, s.deadline, now)
 		if int64(s.due.time()) < p.until {
 			p.wakeLocked()
@@ -378,7 +375,7 @@ func (s *Socket) Close() error {
 	}
 	s.mu.Lock()
 	s.signalLocked()
-	tell := !s.away
+	tell := !s.is(away)
 	s.mu.Unlock()
 	s.leave()
 	if tell {
@@ -397,7 +394,7 @@ func (s *Socket) CloseWrite() error {
 }
 
 func (s *Socket) network() string {
-	if s.kind == unixSocket {
+	if s.peer.unix {
 		return "unix"
 	}
 	return "tcp"
@@ -405,7 +402,7 @@ func (s *Socket) network() string {
 
 // RemoteAddr is made anew by each call.
 func (s *Socket) RemoteAddr() net.Addr {
-	if s.kind == unixSocket && s.peer == (endpoint{}) {
+	if s.peer == (endpoint{unix: true}) {
 		return &net.UnixAddr{Net: "unix"}
 	}
 	return s.peer.addr()
@@ -455,7 +452,7 @@ func (s *Socket) TLS() *tls.ConnectionState { return nil }
 
 // Kind is TCP or Unix.
 func (s *Socket) Kind() Kind {
-	if s.kind == unixSocket {
+	if s.peer.unix {
 		return Unix
 	}
 	return TCP

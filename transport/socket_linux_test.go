@@ -200,7 +200,7 @@ func TestWheel(t *testing.T) {
 	at := int64(1e9)
 	socks := make([]*Socket, 500)
 	for i := range socks {
-		socks[i] = &Socket{deadline: notchAfter(time.Duration(at) + time.Duration(i*i)*time.Millisecond)}
+		socks[i] = &Socket{fd: int32(i), deadline: notchAfter(time.Duration(at) + time.Duration(i*i)*time.Millisecond)}
 		w.set(socks[i], socks[i].deadline, at)
 	}
 	for i := 0; i < len(socks); i += 7 {
@@ -232,8 +232,8 @@ func TestNotch(t *testing.T) {
 			t.Errorf("%v ends in notch %d, want %d", d, got, want)
 		}
 	}
-	if n := unsafe.Sizeof(Socket{}); unsafe.Sizeof(uintptr(0)) == 8 && n > 112 {
-		t.Errorf("a Socket has %d bytes, more than 112", n)
+	if n := unsafe.Sizeof(Socket{}); unsafe.Sizeof(uintptr(0)) == 8 && n > 96 {
+		t.Errorf("a Socket has %d bytes, more than 96", n)
 	}
 }
 
