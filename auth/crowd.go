@@ -2,6 +2,7 @@ package auth
 
 import (
 	"net"
+	"time"
 
 	"github.com/midgemq/midge"
 )
@@ -20,23 +21,24 @@ type crowd struct {
 // maxCrowds bounds the doors a guard remembers; elsewhere everybody is a guest.
 const maxCrowds = 64
 
-// join makes c, who is nobody in particular, one of a crowd, if p lets it.
-func (g *Guard) join(c *midge.Connect, p *Policy) {
+// join admits c, who is nobody in particular, as one of a crowd, if p lets it.
+func (g *Guard) join(c *midge.Connect, p *Policy) bool {
 	if p.ACL != nil || p.Elsewhere != nil || c.TLS != nil {
-		return
+		return false
 	}
 	at := midge.Remote{Listener: c.Listener, Transport: c.Transport}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	all := g.crowds[at]
 	if all == nil && len(g.crowds) >= maxCrowds {
-		return
+		return false
 	}
 	if all == nil || all.policy != p {
 		all = &crowd{g, p, at}
 		g.crowds[at] = all
 	}
-	c.Access = all
+	c.Access, c.Until, c.HasUsername = all, time.Time{}, false
+	return true
 }
 
 func (c *crowd) MayPublish([]byte) bool   { return true }

@@ -144,9 +144,8 @@ func (g *Guard) authenticate(ctx context.Context, c *midge.Connect) error {
 			return fmt.Errorf("auth: %w", err)
 		}
 		if p == g.policy.Load() {
-			g.admit(c, id).foresee(p, id)
-			if id == nobody {
-				g.join(c, p)
+			if id != nobody || !g.join(c, p) {
+				g.admit(c, id).foresee(p, id)
 			}
 			return nil
 		}

@@ -435,13 +435,20 @@ func endpointOf(sa syscall.Sockaddr) endpoint {
 }
 
 func (e endpoint) addr() net.Addr {
-	a := netip.AddrFrom16(e.ip).Unmap()
+	a := &struct { // one object
+		net.TCPAddr
+		ip [16]byte
+	}{ip: e.ip}
+	a.IP, a.Port = a.ip[:], int(e.port)
+	if v4 := a.IP.To4(); v4 != nil {
+		a.IP = v4
+	}
 	if e.zone != 0 {
 		if nic, err := net.InterfaceByIndex(int(e.zone)); err == nil {
-			a = a.WithZone(nic.Name)
+			a.Zone = nic.Name
 		}
 	}
-	return net.TCPAddrFromAddrPort(netip.AddrPortFrom(a, e.port))
+	return &a.TCPAddr
 }
 
 // Handshake has nothing to do.
