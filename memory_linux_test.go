@@ -20,7 +20,7 @@ var clientsFlag = flag.Int("midge.clients", 500, "how many clients TestBytesPerC
 //
 //	go test -run TestBytesPerClient -v . -midge.clients 0
 func TestBytesPerClient(t *testing.T) {
-	const budget = 850 // bytes; few clients share what the broker has once
+	const budget = 790 // bytes; few clients share what the broker has once
 	n := *clientsFlag
 	if n == 0 {
 		n = affordable(t)

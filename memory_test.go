@@ -17,7 +17,7 @@ var sessionsFlag = flag.Int("midge.sessions", 20_000, "how many clients TestByte
 //
 // of a million. Their transport is memory, and has nothing but a place to read.
 func TestBytesPerSession(t *testing.T) {
-	const idle, subscribed = 530, 830 // bytes a client
+	const idle, subscribed = 490, 780 // bytes a client
 	n := *sessionsFlag
 	h := newRig(t)
 	before := liveHeap()

@@ -15,7 +15,7 @@ type roster struct {
 	n      int
 }
 
-const leastSlots = 8
+const leastSlots = 4
 
 func newRoster() *roster { return &roster{seed: maphash.MakeSeed()} }
 
