@@ -181,6 +181,7 @@ func TestHooks(t *testing.T) {
 			t.Errorf("granted %v, the hook lowered it to 1", sk.Codes)
 		}
 		w.connect("b", login("right"))
+		synctest.Wait() // Connected comes behind CONNACK
 		third := w.dial()
 		third.wantClosed()
 		d := packet.Disconnect{}
