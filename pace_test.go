@@ -2,6 +2,7 @@ package midge_test
 
 import (
 	"bytes"
+	"fmt"
 	"log/slog"
 	"strings"
 	"sync/atomic"
@@ -135,6 +136,31 @@ func TestBytesAreHeldBack(t *testing.T) {
 			t.Errorf("%d messages", n)
 		}
 	})
+}
+
+// What comes in one piece, one message as long as the other, is handed on as
+// one; it is paid for as what it is.
+func TestRunIsPaidFor(t *testing.T) {
+	for q := range mqtt.QoS(2) {
+		for name, r := range map[string]midge.Rate{"messages": {Messages: 10}, "bytes": {Bytes: 10 * 100}} {
+			t.Run(fmt.Sprint(name, " at QoS ", q), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					w := newWorldSized(t, midge.Config{ClientRate: r}, 1<<20)
+					sub, p := w.connect("sub"), w.connect("p")
+					sub.subscribe("flood", q)
+					start := time.Now()
+					p.flood(30, q, 100-10-2*int(q)) // packets of 100 bytes
+					for i := range 3 {
+						<-time.After(time.Until(start.Add(time.Duration(i)*time.Second + tick(50))))
+						synctest.Wait()
+						if c, _ := w.b.Client("sub"); c.MessagesOut != uint64(10*(i+1)) {
+							t.Errorf("%d messages after %d s, want %d", c.MessagesOut, i, 10*(i+1))
+						}
+					}
+				})
+			})
+		}
+	}
 }
 
 // Clients of one listener share its rate, and all clients the broker's.
