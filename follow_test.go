@@ -118,3 +118,40 @@ func TestJourneys(t *testing.T) {
 		t.Errorf("%d messages arrived", got)
 	}
 }
+
+// everyOther is a Sampler that chooses every second of all it is asked about.
+type everyOther struct {
+	journeys
+	asked int
+}
+
+func (s *everyOther) Sample([]byte) bool { s.asked++; return s.asked%2 == 0 }
+
+// A sampler is asked about each message of what came in one piece, one as long
+// as the other.
+func TestJourneysOfRun(t *testing.T) {
+	for q := range mqtt.QoS(2) {
+		h := newRig(t)
+		s := new(everyOther)
+		h.b.Sample(s)
+		pub, sub := h.client(t, "pub", mqtt.V5), h.client(t, "sub", mqtt.V5)
+		h.subscribe(sub, "t", q)
+		var raw []byte
+		for i := range 6 {
+			m := packet.Publish{Topic: []byte("t"), QoS: q}
+			if q > 0 {
+				m.ID = mqtt.PacketID(i + 1)
+			}
+			raw = m.Append(raw, mqtt.V5)
+		}
+		h.sc.loop = new(loop) // writes after its turn, which is never
+		if n, _, over, err := pub.batch(h.sc, raw); n != len(raw) || over || err != nil {
+			t.Fatal(n, over, err)
+		}
+		if s.asked != 6 || len(s.all) != 3 || sub.outbox.sent.messages != 6 {
+			t.Errorf("QoS %d: asked %d times, %d messages arrived: %q", q, s.asked, sub.outbox.sent.messages, s.all)
+		}
+		pub.drop()
+		sub.drop()
+	}
+}

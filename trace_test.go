@@ -183,6 +183,37 @@ func TestTraceOfLosses(t *testing.T) {
 	})
 }
 
+// Whoever looks sees each message of what came in one piece, one as long as the
+// other, be it the client, the subscriber or the topic that is looked at.
+func TestTraceOfRun(t *testing.T) {
+	for q := range mqtt.QoS(2) {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t, midge.Config{SysInterval: -1})
+			p, sub := w.connect("p"), w.connect("sub")
+			sub.subscribe("t", q)
+			client, to := w.trace(trace.Filter{Client: "p", Payload: 9}), w.trace(trace.Filter{Client: "sub", Packets: true, Payload: 9})
+			topic := w.trace(trace.Filter{Topic: "t", Packets: true, Payload: 9})
+			var burst []byte
+			var in, out, both []string
+			for i := range 5 {
+				m := packet.Publish{Topic: []byte("t"), QoS: q, Payload: fmt.Append(nil, "m", i)}
+				if q > 0 {
+					m.ID = mqtt.PacketID(i + 1)
+				}
+				burst = m.Append(burst, mqtt.V5)
+				came := []string{fmt.Sprint("in p PUBLISH t m", i), "routed p t -> sub sent"}
+				in, out = append(in, came...), append(out, fmt.Sprint("out sub PUBLISH t m", i))
+				both = append(both, append(came, out[i])...)
+			}
+			p.write(burst)
+			synctest.Wait()
+			client.want(t, in...)
+			to.want(t, out...)
+			topic.wantSet(t, both...)
+		})
+	}
+}
+
 func TestTraceEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, midge.Config{SysInterval: -1})
