@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -152,4 +153,50 @@ func TestStatsNeverShrink(t *testing.T) {
 	if last.In.Messages != clients*messages {
 		t.Errorf("%d messages, want %d", last.In.Messages, clients*messages)
 	}
+}
+
+// What is handed over as one is counted as what it is: what a client was sent,
+// and what waits for one that does not read.
+func TestStatsOfRun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorldSized(t, midge.Config{SysInterval: -1, MaxQueuedMessages: 6}, 4<<10)
+		sub, pub := w.connect("sub"), w.connect("pub")
+		sub.subscribe("t", 1)
+		burst := func(ids ...mqtt.PacketID) (b []byte) {
+			for _, id := range ids {
+				b = (&packet.Publish{Topic: []byte("t"), QoS: 1, ID: id, Payload: fmt.Appendf(nil, "%02d", id)}).Append(b, mqtt.V5)
+			}
+			return b
+		}
+		before := w.b.Stats()
+		pub.write(burst(1, 2, 3, 4, 5))
+		synctest.Wait()
+		if c, _ := w.b.Client("sub"); c.MessagesOut != 5 || c.PacketsOut != 2+5 || c.Inflight != 5 {
+			t.Errorf("sub: %+v", c)
+		}
+		if c, _ := w.b.Client("pub"); c.MessagesIn != 5 || c.PacketsIn != 1+5 || c.PacketsOut != 1+5 {
+			t.Errorf("pub: %+v", c)
+		}
+		s := w.b.Stats()
+		if in, out := s.In, s.Out; in.Messages != 5 || in.Packets != before.In.Packets+5 ||
+			out.Messages != 5 || out.Packets != before.Out.Packets+5+5 {
+			t.Errorf("in %+v, out %+v, before %+v", in, out, before)
+		}
+
+		// The first of these keeps the writer, and the five have left room for one.
+		pub.publish("t", string(make([]byte, 64<<10)), 0)
+		synctest.Wait()
+		pub.write(burst(6, 7, 8, 9, 10))
+		synctest.Wait()
+		pub.write(slices.Concat(zero("one"), zero("two")))
+		synctest.Wait()
+		if c, _ := w.b.Client("sub"); c.MessagesOut != 5+1+5+1 || c.Dropped != 1 || w.b.Stats().Dropped.Slow != 1 {
+			t.Errorf("a client that does not read: %+v", c)
+		}
+	})
+}
+
+// zero is a message at QoS 0.
+func zero(payload string) []byte {
+	return (&packet.Publish{Topic: []byte("t"), Payload: []byte(payload)}).Append(nil, mqtt.V5)
 }
