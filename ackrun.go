@@ -5,11 +5,11 @@ import (
 	"github.com/midgemq/midge/packet"
 )
 
-// How long a run at QoS 1 or 2 may be. Its messages lie in one piece of memory,
-// and the last to be acknowledged holds all of it.
+// How long a run of several messages at QoS 1 or 2 may be. They lie in one piece
+// of memory, and the last to be acknowledged holds all of it.
 const (
 	ackedMost  = 32
-	ackedBytes = 8 << 10 // no message is added behind so many
+	ackedBytes = 16 << 10 // delivery.from and to have no room for more than 64 KiB
 )
 
 // endAcked hands over a run at QoS 1 or 2: to those who can take all of it at
@@ -52,7 +52,7 @@ func (c *conn) claimAll(sc *scratch, b []byte) (n int) {
 
 // pack returns the run as what outlives the batch, for those who are sent all of
 // it: the message itself, or one that has all the frames as its payload. Each
-// delivery of such a pack says where there its own is.
+// delivery of such a pack says where in there its own payload is.
 func (r *run) pack(sc *scratch, by *conn) *message {
 	switch {
 	case r.packed != nil:
@@ -63,15 +63,15 @@ func (r *run) pack(sc *scratch, by *conn) *message {
 		frames := append([]byte(nil), r.raw...)
 		h, _ := packet.ReadHeader(frames)
 		r.packed = &message{
-			topic: frames[h.Size+2:][:len(r.plan.topic)], payload: frames, gap: uint8(r.gap()),
+			topic: frames[h.Size+2:][:len(r.plan.topic)], payload: frames,
 			origin: by.session.id, arrived: sc.now.UnixNano(), qos: r.qos,
 		}
 	}
 	return r.packed
 }
 
-// gap is what stands between topic and payload: such a message has no
-// properties.
+// gap is how many bytes stand between topic and payload, an identifier first:
+// such a message has no properties.
 func (r *run) gap() int {
 	if r.v5 {
 		return 3
@@ -79,26 +79,23 @@ func (r *run) gap() int {
 	return 2
 }
 
-// size is what the message costs a queue, in bytes.
+// size is what the message costs a queue, in bytes. In a pack it is a share:
+// while it is there, it may hold all of that.
 func (d *delivery) size() int {
 	if d.to == 0 {
 		return d.m.size()
 	}
-	return int(d.to-d.from) + messageCost
+	return len(d.m.topic) + int(d.to-d.from) + messageCost
 }
 
-// unpackLocked gives a delivery in flight a message of its own.
-func (s *session) unpackLocked(d *delivery) {
+// unpack gives a delivery a message of its own, of the same size.
+func (d *delivery) unpack() {
 	if d.to == 0 {
 		return
 	}
-	before := d.size()
-	m, frame := *d.m, d.m.payload[d.from:d.to]
-	h, _ := packet.ReadHeader(frame)
-	m.payload, m.gap = frame[h.Size+2+len(m.topic)+int(m.gap):], 0
+	m := *d.m
+	m.payload = m.payload[d.from:d.to]
 	d.m, d.from, d.to = m.clone(), 0, 0
-	s.flying += d.size() - before
-	s.b.hold(d.size() - before)
 }
 
 // deliverRun takes the run of by for this session, which t is about: all of it
@@ -117,7 +114,7 @@ func (s *session) deliverRun(sc *scratch, by *conn, t *target) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.stage != flowing || (o.w.Version() == mqtt.V5) != r.v5 || o.w.Aliasing() || !o.w.Fits(r.largest) ||
-		c.keptLocked().messages > 0 || len(o.out)+len(c.keptLocked().b)+len(r.raw) >= flushAt {
+		c.keptLocked().messages > 0 || len(o.out)+len(c.keptLocked().b)+len(r.raw) > flushAt {
 		return false
 	}
 	at := len(o.out)
@@ -137,7 +134,7 @@ func (s *session) deliverRun(sc *scratch, by *conn, t *target) bool {
 func (s *session) openLocked(r *run, m *message, frames []byte) {
 	size, idAt := 0, 0
 	for from := 0; from < len(frames); from += size {
-		if size == 0 || r.n*r.largest != len(frames) { // they are of more than one length
+		if size == 0 || r.n*r.largest != len(frames) { // otherwise all have the length, and so the header, of the first
 			h, _ := packet.ReadHeader(frames[from:])
 			size, idAt = h.Size+h.Len, h.Size+2+len(r.plan.topic)
 		}
@@ -145,7 +142,7 @@ func (s *session) openLocked(r *run, m *message, frames []byte) {
 		d := &slot.Value
 		d.m, d.qos = m, r.qos
 		if r.n > 1 {
-			d.from, d.to = uint16(from), uint16(from+size)
+			d.from, d.to = uint16(from+idAt+r.gap()), uint16(from+size)
 		}
 		s.flying += d.size()
 		frame := frames[from : from+size]

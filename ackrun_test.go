@@ -108,36 +108,40 @@ func (p *peer) wantAll(payloads []string, q mqtt.QoS) {
 // A client that is away gets what came in one piece when it comes back, and
 // what it had not acknowledged again, with DUP [MQTT-3.3.1-1].
 func TestAckedRunOutlivesAConnection(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, midge.Config{})
-		stay := func(c *packet.Connect) {
-			c.CleanStart = false
-			c.Properties.SessionExpiryInterval = 3600
-		}
-		sub := w.connect("sub", stay)
-		sub.subscribe("t", 1)
-		pub := w.connect("pub")
-		burst := func(from int) (b []byte) {
-			for i := range 20 {
-				b = (&packet.Publish{Topic: []byte("t"), QoS: 1, ID: mqtt.PacketID(i + 1), Payload: fmt.Append(nil, from+i)}).Append(b, mqtt.V5)
+	for _, v := range []mqtt.Version{mqtt.V311, mqtt.V5} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t, midge.Config{})
+			stay := func(c *packet.Connect) {
+				c.Version, c.CleanStart = v, false
+				if v == mqtt.V5 {
+					c.Properties.SessionExpiryInterval = 3600
+				}
 			}
-			return b
-		}
-		pub.write(burst(0))
-		for range 20 {
-			sub.wantPublish()
-		}
-		sub.nc.Close()
-		synctest.Wait()
-		pub.write(burst(20))
-		synctest.Wait()
-		sub = w.connect("sub", stay)
-		for i := range 40 {
-			if m := sub.wantPublish(); string(m.Payload) != fmt.Sprint(i) || m.Dup != (i < 20) {
-				t.Fatalf("message %d is %q, DUP %v", i, m.Payload, m.Dup)
+			sub := w.connect("sub", stay)
+			sub.subscribe("t", 1)
+			pub := w.connect("pub", func(c *packet.Connect) { c.Version = v })
+			burst := func(from int) (b []byte) {
+				for i := range 20 {
+					b = (&packet.Publish{Topic: []byte("t"), QoS: 1, ID: mqtt.PacketID(i + 1), Payload: fmt.Append(nil, from+i)}).Append(b, v)
+				}
+				return b
 			}
-		}
-	})
+			pub.write(burst(0))
+			for range 20 {
+				sub.wantPublish()
+			}
+			sub.nc.Close()
+			synctest.Wait()
+			pub.write(burst(20))
+			synctest.Wait()
+			sub = w.connect("sub", stay)
+			for i := range 40 {
+				if m := sub.wantPublish(); string(m.Payload) != fmt.Sprint(i) || m.Dup != (i < 20) {
+					t.Fatalf("message %d is %q, DUP %v", i, m.Payload, m.Dup)
+				}
+			}
+		})
+	}
 }
 
 // In the middle of what came in one piece each packet is judged as if it had

@@ -235,6 +235,7 @@ func (c *conn) batch(sc *scratch, b []byte) (used, need int, over bool, err erro
 		over, err = c.handle(sc, t)
 		over = over || err != nil
 		used += n
+		// After an error the packet at hand is not the last of the run.
 		if sc.run.n > 0 && !over && !rated && sc.watches == nil {
 			used += c.runAhead(sc, b[used:])
 		}

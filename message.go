@@ -26,7 +26,6 @@ type message struct {
 	expires bool
 	qos     mqtt.QoS
 	retain  bool            // as its publisher set it
-	gap     uint8           // of a pack: bytes between topic and payload
 	number  store.MessageID // of a retained one: its place among them, that of the store if there is one
 }
 

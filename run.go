@@ -45,7 +45,7 @@ func (c *conn) runOn(sc *scratch, p *packet.Publish) bool {
 		return false
 	}
 	r := &sc.run
-	if r.n > 0 && r.qos == p.QoS && r.mayGrow() && r.plan.version == c.b.index.Version() && string(r.plan.topic) == string(p.Topic) {
+	if r.n > 0 && r.qos == p.QoS && r.mayGrow(len(sc.raw)) && r.plan.version == c.b.index.Version() && string(r.plan.topic) == string(p.Topic) {
 		r.raw = r.raw[:len(r.raw)+len(sc.raw)]
 		r.n++
 		r.largest = max(r.largest, len(sc.raw))
@@ -63,8 +63,9 @@ func (c *conn) runOn(sc *scratch, p *packet.Publish) bool {
 	return true
 }
 
-func (r *run) mayGrow() bool {
-	return r.qos == mqtt.AtMostOnce || r.n < ackedMost && len(r.raw) < ackedBytes
+// mayGrow reports whether size bytes more may be added.
+func (r *run) mayGrow(size int) bool {
+	return r.qos == mqtt.AtMostOnce || r.n < ackedMost && len(r.raw)+size <= ackedBytes
 }
 
 // runAhead makes the packets at the front of b that repeat the one at hand, the
@@ -72,7 +73,7 @@ func (r *run) mayGrow() bool {
 func (c *conn) runAhead(sc *scratch, b []byte) int {
 	r, size := &sc.run, len(sc.raw)
 	if r.qos > mqtt.AtMostOnce {
-		b = b[:min(len(b), size*max(0, min(ackedMost-r.n, (ackedBytes-len(r.raw)+size-1)/size)))]
+		b = b[:min(len(b), size*max(0, min(ackedMost-r.n, (ackedBytes-len(r.raw))/size)))]
 	}
 	b = b[:c.in.Repeats(sc.raw, &sc.packets.Publish, b)]
 	if r.qos > mqtt.AtMostOnce {

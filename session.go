@@ -70,7 +70,7 @@ type delivery struct {
 	retain bool     // the RETAIN flag this subscriber sees
 	replay bool     // out of the retained store, for a new subscription
 
-	from, to uint16 // to above 0: m is a run's, see pack
+	from, to uint16 // to above 0: m is a pack, and this where there the payload is: see run.pack
 }
 
 // A slot is a delivery at QoS 1 or 2 that has been sent and not completed.
@@ -351,7 +351,6 @@ func (s *session) resendLocked(c *conn, by *batch) bool {
 		c.dirtyLocked(by)
 	} else {
 		d := &slot.Value
-		s.unpackLocked(d)
 		x := variant{qos: d.qos, retain: d.retain, ids: d.ids, id: slot.ID, dup: true}
 		now := time.Now().UnixNano()
 		if !s.mayReceive(d.m.topic) {
@@ -447,7 +446,7 @@ func (s *session) pubackLocked(id mqtt.PacketID) {
 	if slot := s.outLocked().Awaits(id, flow.AwaitPuback); slot != nil {
 		s.landLocked(&slot.Value)
 		s.keepDone(slot.Value.seq)
-		s.out.Close(slot)
+		s.out.End(slot)
 	}
 }
 

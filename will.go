@@ -188,6 +188,12 @@ func (c *conn) sayGone(code mqtt.ReasonCode, text string) {
 func (s *session) park(w *will, expiry uint32, away int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.out != nil {
+		s.out.All(func(slot *slot) bool {
+			slot.Value.unpack() // to be sent again, perhaps much later: it is not to hold its neighbours
+			return true
+		})
+	}
 	s.recordLocked(expiry, away, w)
 	s.setWillLocked(w)
 	w.hold(s.b)

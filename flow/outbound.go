@@ -41,8 +41,10 @@ type Outbound[T any] struct {
 }
 
 // Init sets how many exchanges may be open at once, [1, 65535]. A storage of
-// that length, all zero, means nothing is ever allocated; nil grows on demand.
+// that length, whose contents are lost, means nothing is ever allocated; nil
+// grows on demand.
 func (o *Outbound[T]) Init(limit int, storage []Slot[T]) {
+	clear(storage)
 	*o = Outbound[T]{ring: storage, limit: uint16(limit)}
 }
 
@@ -171,7 +173,7 @@ func (o *Outbound[T]) Resend() *Slot[T] {
 // Puback ends a QoS 1 exchange and returns its message. It reports false for
 // an identifier that awaits no PUBACK.
 func (o *Outbound[T]) Puback(id mqtt.PacketID) (v T, ok bool) {
-	return o.end(id, AwaitPuback)
+	return o.take(id, AwaitPuback)
 }
 
 // Awaits returns the exchange with this identifier if it is at stage st, or nil.
@@ -182,8 +184,8 @@ func (o *Outbound[T]) Awaits(id mqtt.PacketID, st Stage) *Slot[T] {
 	return nil
 }
 
-// Close ends the exchange in a slot that Awaits returned.
-func (o *Outbound[T]) Close(s *Slot[T]) {
+// End ends the exchange in a slot that Awaits returned.
+func (o *Outbound[T]) End(s *Slot[T]) {
 	o.finish(s)
 	o.trim()
 }
@@ -191,12 +193,12 @@ func (o *Outbound[T]) Close(s *Slot[T]) {
 // Pubcomp ends a QoS 2 exchange. It reports false for an identifier that
 // awaits no PUBCOMP.
 func (o *Outbound[T]) Pubcomp(id mqtt.PacketID) (v T, ok bool) {
-	return o.end(id, AwaitPubcomp)
+	return o.take(id, AwaitPubcomp)
 }
 
 // Answer ends a SUBSCRIBE or UNSUBSCRIBE exchange.
 func (o *Outbound[T]) Answer(id mqtt.PacketID) (v T, ok bool) {
-	return o.end(id, AwaitAnswer)
+	return o.take(id, AwaitAnswer)
 }
 
 // Pubrec takes a PUBREC. With a failure code the exchange is over
@@ -286,13 +288,13 @@ func distance(from, to mqtt.PacketID) int {
 	return (int(to) - int(from) + mqtt.MaxPacketID) % mqtt.MaxPacketID
 }
 
-func (o *Outbound[T]) end(id mqtt.PacketID, st Stage) (v T, ok bool) {
+func (o *Outbound[T]) take(id mqtt.PacketID, st Stage) (v T, ok bool) {
 	s := o.Awaits(id, st)
 	if s == nil {
 		return v, false
 	}
 	v = s.Value
-	o.Close(s)
+	o.End(s)
 	return v, true
 }
 

@@ -2,6 +2,7 @@ package flow_test
 
 import (
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/midgemq/midge/flow"
@@ -102,7 +103,7 @@ func TestOutboundResend(t *testing.T) {
 
 func TestOutboundFixedStorageNeverAllocates(t *testing.T) {
 	var o flow.Outbound[int]
-	o.Init(8, make([]flow.Slot[int], 8))
+	o.Init(8, slices.Repeat([]flow.Slot[int]{{ID: 7, Stage: flow.AwaitPuback}}, 8)) // used before
 	o.Resume(8)
 	if n := testing.AllocsPerRun(1000, func() {
 		var ids [8]mqtt.PacketID
@@ -198,9 +199,9 @@ func TestOutboundInPlace(t *testing.T) {
 		if s := o.Awaits(first, flow.AwaitPuback); s == nil || s.Value != 2*i+1 {
 			t.Fatalf("round %d: PUBACK is awaited for %v", i, s)
 		} else {
-			o.Close(s)
+			o.End(s)
 		}
-		o.Close(o.Awaits(second, flow.AwaitPubrec))
+		o.End(o.Awaits(second, flow.AwaitPubrec))
 		if o.Len() != 0 || o.Room() != 3 || o.Awaits(first, flow.AwaitPuback) != nil {
 			t.Fatalf("round %d: %d open, room for %d", i, o.Len(), o.Room())
 		}

@@ -138,7 +138,8 @@ const AckSize = 4
 
 // Repeats returns how many bytes at the front of b are packets that differ from
 // first in identifier and payload alone: as many as first has, and as right as
-// it is. first is a PUBLISH that Next has taken apart into p.
+// it is, since nothing is judged but header, topic, properties and limits. first
+// is a PUBLISH that Next has taken apart into p.
 func (r *Reader) Repeats(first []byte, p *packet.Publish, b []byte) (n int) {
 	if p.Properties.Present != 0 {
 		return 0
