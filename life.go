@@ -64,8 +64,10 @@ func (c *conn) borrow() (ctx context.Context, giveBack func()) {
 
 // greetingContext is borrow until CONNECT has to be answered.
 func (c *conn) greetingContext() (context.Context, context.CancelFunc) {
-	late, _ := c.timer.Next()
-	l := &loan{c: c, late: late}
+	l := &loan{c: c}
+	if late, ok := c.timer.Next(); ok {
+		l.late = c.b.epoch.Add(late)
+	}
 	return l, l.end
 }
 
@@ -78,10 +80,10 @@ func (c *conn) hookContext() (context.Context, context.CancelFunc) {
 // A loan is a context that is borrowed when somebody first asks it: a hook that
 // answers at once costs no life.
 type loan struct {
-	c    *conn
-	late time.Duration // when it ends, as links count; 0: with the connection
+	late time.Time // when it ends; zero: with the connection
 
 	mu   sync.Mutex
+	c    *conn              // guarded by mu; nil: it is over, and whoever keeps it does not keep the connection
 	ctx  context.Context    // guarded by mu; nil: nobody has asked
 	back context.CancelFunc // guarded by mu
 }
@@ -94,8 +96,8 @@ func (l *loan) made() context.Context {
 	}
 	ctx, giveBack := l.c.borrow()
 	l.ctx, l.back = ctx, giveBack
-	if l.late > 0 {
-		timed, cancel := context.WithDeadline(ctx, l.c.b.epoch.Add(l.late))
+	if !l.late.IsZero() {
+		timed, cancel := context.WithDeadline(ctx, l.late)
 		l.ctx, l.back = timed, func() {
 			cancel()
 			giveBack()
@@ -113,8 +115,8 @@ func (l *loan) end() {
 	}
 	if l.back != nil {
 		l.back()
-		l.back = nil
 	}
+	l.c, l.back = nil, nil
 }
 
 var ended = func() context.Context {
@@ -124,7 +126,7 @@ var ended = func() context.Context {
 }()
 
 func (l *loan) Deadline() (time.Time, bool) {
-	return l.c.b.epoch.Add(l.late), l.late > 0
+	return l.late, !l.late.IsZero()
 }
 
 func (l *loan) Done() <-chan struct{} { return l.made().Done() }
