@@ -95,7 +95,7 @@ func (r *roster) resize(table, room int) {
 // all goes through them, in no order. None may come or go meanwhile.
 func (r *roster) all() iter.Seq[*session] {
 	return func(yield func(*session) bool) {
-		for _, slots := range r.tables {
+		for _, slots := range r.tables[:] {
 			for _, s := range slots {
 				if s != nil && !yield(s) {
 					return
