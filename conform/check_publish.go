@@ -208,7 +208,7 @@ func payloadFormat(t *T) {
 func expired(t *T) {
 	sub := t.session("sub")
 	sub.subscribe(t.topic("t"), 1)
-	sub.drop()
+	sub.bye()
 	pub := t.connect("pub", connect{})
 	pub.accept(publish{topic: t.topic("t"), payload: "stale", qos: 1, props: property(pMessageExpiry, 1)})
 	pub.accept(publish{topic: t.topic("t"), payload: "fresh", qos: 1, props: property(pMessageExpiry, 60)})
