@@ -264,8 +264,8 @@ func (o *Outbound[T]) find(id mqtt.PacketID) *Slot[T] {
 	if o.n == 0 {
 		return nil
 	}
-	head := o.at(0)
-	if head.ID == id && head.Stage != done {
+	head := o.at(0) // never done: trim
+	if head.ID == id {
 		return head // as most are acknowledged, in order
 	}
 	i := int(o.n) - 1

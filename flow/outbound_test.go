@@ -103,8 +103,12 @@ func TestOutboundResend(t *testing.T) {
 
 func TestOutboundFixedStorageNeverAllocates(t *testing.T) {
 	var o flow.Outbound[int]
-	o.Init(8, slices.Repeat([]flow.Slot[int]{{ID: 7, Stage: flow.AwaitPuback}}, 8)) // used before
+	o.Init(8, slices.Repeat([]flow.Slot[int]{{Value: 9, ID: 7, Stage: flow.AwaitPuback}}, 8)) // used before
 	o.Resume(8)
+	if s := o.Open(mqtt.AtLeastOnce); s.Value != 0 || s.ID != 1 {
+		t.Errorf("the first slot is %+v", s)
+	}
+	o.Puback(1)
 	if n := testing.AllocsPerRun(1000, func() {
 		var ids [8]mqtt.PacketID
 		for i := range ids {
