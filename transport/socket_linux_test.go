@@ -297,9 +297,13 @@ func TestSocketTellsTheEndBehindBytes(t *testing.T) {
 // What is done with a socket that has been closed does not reach whoever has its
 // descriptor now.
 func TestClosedSocketLeavesItsDescriptorAlone(t *testing.T) {
-	_, s, _ := polled(t, "tcp://127.0.0.1:0")
+	p, s, _ := polled(t, "tcp://127.0.0.1:0")
 	fd := int(s.fd)
 	s.Close()
+	s.SetReadDeadline(time.Now().Add(time.Hour))
+	if p.wheel.n != 0 || fd < len(p.wheel.sockets) && p.wheel.sockets[fd] == s {
+		t.Error("it is in the wheel, in the place of the next one to have the descriptor")
+	}
 	if err := syscall.Dup3(int(os.Stdin.Fd()), fd, syscall.O_CLOEXEC); err != nil {
 		t.Fatal(err)
 	}
