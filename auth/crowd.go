@@ -2,7 +2,6 @@ package auth
 
 import (
 	"net"
-	"time"
 
 	"github.com/midgemq/midge"
 )
@@ -37,7 +36,7 @@ func (g *Guard) join(c *midge.Connect, p *Policy) bool {
 		all = &crowd{g, p, at}
 		g.crowds[at] = all
 	}
-	c.Access, c.Until, c.HasUsername = all, time.Time{}, false
+	nobody.tell(c, all)
 	return true
 }
 

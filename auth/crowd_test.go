@@ -72,9 +72,12 @@ func TestCrowdIsToldApart(t *testing.T) {
 // One who comes in while the policy changes is one of no crowd of the old one.
 func TestCrowdIsOfItsPolicy(t *testing.T) {
 	g := New(Policy{Anonymous: AnonymousAlways})
-	c := &midge.Connect{ClientID: "x", Remote: midge.Remote{Listener: "tcp://here"}}
+	c := &midge.Connect{ClientID: "x", Remote: midge.Remote{Listener: "tcp://here"}, HasUsername: true} // that is empty
 	if err := g.authenticate(t.Context(), c); err != nil {
 		t.Fatal(err)
+	}
+	if c.HasUsername {
+		t.Error("it has a name")
 	}
 	shared := c.Access.(midge.SharedAccess)
 	if shared.For("x", c.Remote) != c.Access {

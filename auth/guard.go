@@ -156,9 +156,13 @@ func (g *Guard) authenticate(ctx context.Context, c *midge.Connect) error {
 func (g *Guard) admit(c *midge.Connect, id *Identity) *guest {
 	k := &guest{g: g, id: c.ClientID, remote: c.Remote}
 	k.identity.Store(id)
-	c.Access, c.Until = k, id.Until
-	c.Username, c.HasUsername = id.User, id.User != ""
+	id.tell(c, k)
 	return k
+}
+
+func (id *Identity) tell(c *midge.Connect, a midge.Access) {
+	c.Access, c.Until = a, id.Until
+	c.Username, c.HasUsername = id.User, id.User != ""
 }
 
 // identify finds who the client is.
