@@ -156,39 +156,6 @@ func TestRunAllocatesNothing(t *testing.T) {
 	}
 }
 
-// Messages at QoS 1 that came in one piece share memory, but never so much of it
-// that one who is slow to acknowledge the last holds more than a few KiB for it.
-func TestAckedRunIsBounded(t *testing.T) {
-	for _, lengths := range [][]int{{20}, {20, 21}, {1000}, {1000, 999}, {6000}, {20000}} {
-		h := newRig(t)
-		pub, sub := h.client(t, "pub", mqtt.V5), h.client(t, "sub", mqtt.V5)
-		h.subscribe(sub, "t", mqtt.AtLeastOnce)
-		h.sc.loop = new(loop) // writes after its turn, which is never
-		var raw []byte
-		sent := 0
-		for ; sent < 100 && len(raw) < flushAt*3/4; sent++ {
-			m := packet.Publish{Topic: []byte("t"), QoS: 1, ID: mqtt.PacketID(sent + 1), Payload: make([]byte, lengths[sent%len(lengths)])}
-			raw = m.Append(raw, mqtt.V5)
-		}
-		if used, _, over, err := pub.batch(h.sc, raw); used != len(raw) || over || err != nil {
-			t.Fatal(used, over, err)
-		}
-		pieces, most, size := map[*message]int{}, 0, len(raw)/sent
-		for slot := range sub.session.out.All {
-			pieces[slot.Value.m]++
-			most = max(most, pieces[slot.Value.m])
-		}
-		if sub.session.out.Len() != sent || most < min(ackedMost, ackedBytes/size) {
-			t.Errorf("%d bytes each: %d of %d messages in flight, %d at most in one piece", size, sub.session.out.Len(), sent, most)
-		}
-		if most > ackedMost || (most-1)*size >= ackedBytes {
-			t.Errorf("%d bytes each: %d messages hold one piece of memory", size, most)
-		}
-		pub.drop()
-		sub.drop()
-	}
-}
-
 // The plan of a topic is renewed when somebody subscribes.
 func TestRouteSeesNewSubscriptions(t *testing.T) {
 	h := newRig(t)

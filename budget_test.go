@@ -256,10 +256,10 @@ func TestBudgetIsTrue(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorldSized(t, midge.Config{SysInterval: -1}, 4<<10)
-				before, counted := heapInUse(), w.b.Stats().Memory
+				before, counted := midge.LiveHeap(), w.b.Stats().Memory
 				fill(w)
 				synctest.Wait()
-				took, said := int64(heapInUse()-before), w.b.Stats().Memory-counted
+				took, said := int64(midge.LiveHeap()-before), w.b.Stats().Memory-counted
 				t.Logf("%d bytes of heap, %d counted: %.2f", took, said, float64(said)/float64(took))
 				if f := float64(said) / float64(took); f < 0.85 || f > 2 {
 					t.Errorf("%d bytes are counted, the heap has %d", said, took)

@@ -2,6 +2,7 @@ package midge
 
 import (
 	"maps"
+	"runtime"
 	"slices"
 )
 
@@ -76,4 +77,13 @@ func (b *Broker) Miscounted() int64 {
 		l.mu.Unlock()
 	}
 	return n + b.budget.connections.Load() + (b.budget.sessions.Load()-int64(len(all)))<<20
+}
+
+// LiveHeap is how many bytes of the heap are in use, for tests of what takes how many.
+func LiveHeap() int {
+	runtime.GC()
+	runtime.GC() // what pools keep for one round longer
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int(m.HeapAlloc)
 }

@@ -28,6 +28,9 @@ func TestHookContext(t *testing.T) {
 	if end(); ctx.Err() != context.Canceled {
 		t.Error("who asks afterwards is not told")
 	}
+	if ctx.(*loan).c != nil {
+		t.Error("who keeps it keeps the connection")
+	}
 
 	timed := &loan{c: c, late: time.Now().Add(time.Hour)}
 	if at, ok := timed.Deadline(); !ok || time.Until(at) > time.Hour {

@@ -2,7 +2,6 @@ package midge_test
 
 import (
 	"fmt"
-	"runtime"
 	"strings"
 	"testing"
 
@@ -47,22 +46,14 @@ func TestKeptMessageFillsItsMemory(t *testing.T) {
 	w := newWorld(t, midge.Config{SysInterval: -1})
 	const n, fixed = 2000, 112
 	for _, payload := range []int{8, 40, 64, 100, 180} {
-		before := heapInUse()
+		before := midge.LiveHeap()
 		for i := range n {
 			w.b.Publish(mqtt.Message{Topic: fmt.Sprintf("fill/%03d/%06d", payload, i), Payload: make([]byte, payload), Retain: true})
 		}
 		const topic, node = 15, 64 + 16 // a level of the index, and its place in a table
-		each, most := (heapInUse()-before)/n, fixed+topic+payload+node+40
+		each, most := (midge.LiveHeap()-before)/n, fixed+topic+payload+node+40
 		if each > most {
 			t.Errorf("%d bytes for each message of %d, want %d at most", each, payload, most)
 		}
 	}
-}
-
-func heapInUse() int {
-	runtime.GC()
-	runtime.GC() // what pools keep for one round longer
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return int(m.HeapAlloc)
 }

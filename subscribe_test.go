@@ -122,7 +122,7 @@ func TestBytesPerSubscription(t *testing.T) {
 	for i := range clients {
 		peers = append(peers, w.connect(fmt.Sprint(i)))
 	}
-	before := heapInUse()
+	before := midge.LiveHeap()
 	for i, p := range peers {
 		for from := 0; from < filters; from += 500 {
 			s := packet.Subscribe{ID: 1}
@@ -133,7 +133,7 @@ func TestBytesPerSubscription(t *testing.T) {
 			p.want(packet.SUBACK)
 		}
 	}
-	if each := (heapInUse() - before) / (clients * filters); each > budget {
+	if each := (midge.LiveHeap() - before) / (clients * filters); each > budget {
 		t.Errorf("a filter takes %d bytes, the budget is %d", each, budget)
 	}
 	runtime.KeepAlive(w)
